@@ -1,0 +1,111 @@
+# Every task of this repository. `make` alone lists them.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+define say
+@printf '\n== %s\n' '$(1)'
+endef
+
+##@ Two commands to start with
+.PHONY: demo test
+demo: $(INSTALLED)  ## see it run, on this machine alone (ARGS=--once: ends by itself)
+	@$(BIN)/l4proxy demo $(ARGS)
+
+test: $(INSTALLED)  ## run the tests (ARGS=tests/sni: only some of them)
+	$(call say,tests)
+	@$(BIN)/python -m pytest --quiet $(ARGS)
+
+##@ What a change must pass
+.PHONY: check format-check lint types layers house budget docs coverage
+check: format-check lint types layers house coverage  ## everything below, as CI runs it
+	$(call say,all checks passed)
+
+format-check: $(INSTALLED)
+	$(call say,format)
+	@$(BIN)/ruff format --check --quiet . || { echo 'Not formatted: run `make format`.'; exit 1; }
+
+lint: $(INSTALLED)  ## style and likely mistakes (ruff)
+	$(call say,lint)
+	@$(BIN)/ruff check .
+
+types: $(INSTALLED)  ## types (mypy --strict)
+	$(call say,types)
+	@$(BIN)/mypy
+
+layers: $(INSTALLED)  ## which package may import which (import-linter)
+	$(call say,layers)
+	@$(BIN)/lint-imports --no-logo
+
+house: $(INSTALLED)  ## the house rules: size budget, mirrored tests, documents, packaging
+	$(call say,house rules)
+	@$(BIN)/python -m pytest --quiet tests/house
+
+budget: $(INSTALLED)  ## of the house rules: sizes of files and functions
+	$(call say,size budget)
+	@$(BIN)/python -m pytest --quiet tests/house/test_budget.py
+
+docs: $(INSTALLED)  ## of the house rules: links, commands and configurations in documents
+	$(call say,documents)
+	@$(BIN)/python -m pytest --quiet tests/house/test_docs.py
+
+# One run, two gates: what is pure is covered to the last branch, what does I/O to nine in ten.
+coverage: $(INSTALLED)  ## all other tests, with their coverage by branch
+	$(call say,tests with coverage)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --quiet --ignore=tests/house $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(call say,coverage of sni and routing: 100 %)
+	@$(BIN)/coverage report --include='sni/*,routing/*' --fail-under=100
+	$(call say,coverage of the rest: at least 90 %)
+	@$(BIN)/coverage report --include='l4proxy/*,attestation/*' --fail-under=90
+
+##@ Further
+.PHONY: format test-tools wheel clean help
+format: $(INSTALLED)  ## lay the code out, and mend what ruff can mend by itself
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+test-tools:  ## install the servers and clients that some tests talk to (root, Debian or Ubuntu)
+	@.ci/test-tools
+
+wheel: $(INSTALLED)  ## build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean:  ## remove what builds and checks have made; .venv stays
+	@rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .*_cache
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -print0 | xargs -0 rm -rf
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\n'
+
+# --- the environment: made when it is missing, brought up to date when pyproject.toml has changed ---
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	$(call say,installing l4proxy and its tools into $(VENV): about a minute)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo 'Python 3.11 or newer is needed, and "$(PYTHON)" is not here. Install it' \
+			'(e.g. apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version)." \
+			'Name a newer one: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments: its venv module is not whole.' \
+			'Install it, e.g. apt install python3-venv'; exit 1; }
+	$(call say,making $(VENV))
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }

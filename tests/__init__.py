@@ -1,0 +1,1 @@
+"""The tests of l4proxy, folder for folder as the code."""

@@ -1,0 +1,85 @@
+"""What ships is what we mean to ship."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from l4proxy.version import VERSION
+from tests.house.repository import PACKAGES, ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built with nothing fetched."""
+    folder = tmp_path_factory.mktemp("wheel")
+    _python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT))
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the wheel's contents as an installer lays them out."""
+    folder = tmp_path_factory.mktemp("installed")
+    options = ["--quiet", "--no-deps", "--no-index", "--no-compile", "--target", str(folder)]
+    _python("-m", "pip", "--disable-pip-version-check", "install", *options, str(wheel))
+    return folder
+
+
+def test_the_four_packages_ship_and_nothing_else(wheel: Path) -> None:
+    """The wheel's top-level names are the four packages and its own metadata."""
+    tops = {name.split("/")[0] for name in ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+
+
+def test_each_package_says_that_it_is_typed(wheel: Path) -> None:
+    """A type checker that meets the installed packages reads their annotations."""
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(ZipFile(wheel).namelist())
+
+
+def test_the_licence_ships(wheel: Path) -> None:
+    """The wheel carries the licence text."""
+    assert any(name.endswith("/licenses/LICENSE") for name in ZipFile(wheel).namelist())
+
+
+def test_the_command_is_an_entry_point(installed: Path) -> None:
+    """Installing brings the command `l4proxy`."""
+    (metadata,) = installed.glob("l4proxy-*.dist-info")
+    assert "l4proxy = l4proxy.cli:main" in (metadata / "entry_points.txt").read_text()
+    assert callable(EntryPoint("l4proxy", "l4proxy.cli:main", "console_scripts").load())
+
+
+def test_the_installed_packages_need_no_checkout(installed: Path, tmp_path: Path) -> None:
+    """From an empty folder the command runs out of the installed files."""
+    script = "import l4proxy.cli as cli; print(cli.__file__)"
+    said = _python("-c", script, cwd=tmp_path, environment={"PYTHONPATH": str(installed)})
+    assert Path(said.strip()).is_relative_to(installed)
+
+
+def test_there_is_one_version(wheel: Path) -> None:
+    """The version that the command tells is the one that installers see."""
+    assert wheel.name.startswith(f"l4proxy-{VERSION}-")
+
+
+def test_every_folder_of_python_is_type_checked() -> None:
+    """A folder at the root that holds Python stands in mypy's list of files."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {path.parent.name for path in ROOT.glob("[!.]*/*.py")}
+    assert folders == set(settings["tool"]["mypy"]["files"])
+
+
+def _python(*arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] = os.environ) -> str:
+    """Run Python and return what it printed, which is the message when it fails."""
+    command = [sys.executable, *arguments]
+    run = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
