@@ -1,0 +1,91 @@
+"""The nouns: an enclave at an address, and what it may carry. All frozen, all plain values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from routing.errors import BadBackend
+
+PoolName = NewType("PoolName", str)
+BackendName = NewType("BackendName", str)
+
+BackendIndex = NewType("BackendIndex", int)
+"""The cell of a backend in the table of open sessions (`routing.LoadView`)."""
+
+
+class Balance(StrEnum):
+    """How a pool selects for a client that no backend owns yet."""
+
+    AFFINITY = "affinity"
+    """The same network comes back to the same backend, none of which runs over its bound."""
+
+    LEAST_SESSIONS = "least_sessions"
+    """The fewest sessions for its weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a backend is dialled: an IP literal and a port.
+
+    Attributes:
+        host: An IPv4 or IPv6 literal, without brackets.
+        port: 1 to 65535.
+
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What each backend of a pool may carry at once. None is no bound.
+
+    Attributes:
+        sessions: Sessions at which a backend gets no new one.
+        connections: Connections at which a backend gets none at all.
+
+    """
+
+    sessions: int | None = None
+    connections: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One enclave instance, as the control plane last saw it.
+
+    Attributes:
+        name: Unique within its pool; also what an instance name in a server name says.
+        index: Its cell in the load view.
+        address: Where it is dialled.
+        weight: Its share of new sessions beside the others', at least 1.
+        healthy: It answers.
+        trusted: It has proved what it runs, or its pool asks for no proof.
+        active: It takes part; False for an enclave on standby.
+        draining: It keeps its sessions and gets no new ones.
+        drain_deadline: When a drain lets go of its sessions too, in seconds of `State.now`;
+            None while it waits for them without end.
+
+    Raises:
+        BadBackend: The weight is below 1.
+
+    """
+
+    name: BackendName
+    index: BackendIndex
+    address: Address
+    weight: int = 1
+    healthy: bool = True
+    trusted: bool = True
+    active: bool = True
+    draining: bool = False
+    drain_deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight < 1:
+            raise BadBackend(f"backend {self.name!r}: weight {self.weight}, expected at least 1")

@@ -1,0 +1,37 @@
+"""The client as a selection sees it: an address, and the network that it comes from."""
+
+from dataclasses import dataclass
+
+# A client keeps its network longer than its address: /24 is what a provider's or an office's NAT
+# spreads over; /56 is what a site is given (RFC 6177 §2), within which privacy addresses rotate.
+_IPV4_PREFIX_BYTES = 3
+_IPV6_PREFIX_BYTES = 7
+
+_IPV4_BYTES = 4
+_IPV6_BYTES = 16
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who connected.
+
+    Attributes:
+        address: Packed, in network order: 4 bytes IPv4, 16 bytes IPv6. A peer without an IP address
+            (a Unix socket) stands for itself, whatever its bytes.
+
+    """
+
+    address: bytes
+
+    @property
+    def prefix(self) -> bytes:
+        """Return the network: /24 of IPv4, mapped into IPv6 or not, and /56 of IPv6."""
+        address = self.address
+        if len(address) == _IPV4_BYTES:
+            return address[:_IPV4_PREFIX_BYTES]
+        if len(address) != _IPV6_BYTES:
+            return address
+        if address.startswith(_IPV4_MAPPED):
+            return address[len(_IPV4_MAPPED) :][:_IPV4_PREFIX_BYTES]
+        return address[:_IPV6_PREFIX_BYTES]

@@ -1,0 +1,1 @@
+"""The tests of `routing`, file for file as the code."""
