@@ -1,0 +1,122 @@
+"""The peek: bytes of a client in; "read more", the hello, or a refusal out. No I/O here."""
+
+from enum import Enum
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from sni.client_hello import ClientHello, parse_client_hello
+from sni.errors import HelloError, TruncatedHello
+from sni.records import (
+    DEFAULT_LIMITS,
+    RECORD_HEADER,
+    HelloLimits,
+    HelloRecords,
+    hello_in_one_record,
+)
+from sni.wire import joined
+
+
+class NeedData(Enum):
+    """The type of NEED_DATA, so that a match over the events is checked for completeness."""
+
+    NEED_DATA = "need data"
+
+
+NEED_DATA: Final = NeedData.NEED_DATA
+
+
+class HelloReceived(NamedTuple):
+    """The hello is whole and well formed.
+
+    Attributes:
+        hello: What it says.
+        wire_bytes: Bytes that it took on the wire, record headers included; what was received
+            beyond them is 0-RTT data.
+        records: Records that it was cut into.
+
+    """
+
+    hello: ClientHello
+    wire_bytes: int
+    records: int
+
+
+class HelloRejected(NamedTuple):
+    """The bytes can never become a hello that may be routed.
+
+    Attributes:
+        error: Why; ``error.reason`` labels it, ``error.alert`` is what the client hears.
+
+    """
+
+    error: HelloError
+
+
+PeekEvent: TypeAlias = Literal[NeedData.NEED_DATA] | HelloReceived | HelloRejected
+
+
+class HelloPeeker:
+    """Reads the first bytes of one connection until they are a hello, or never can be.
+
+    Once decided the answer stays the same, whatever arrives. While undecided it holds at most
+    ``limits.wire_bytes``.
+
+    Args:
+        limits: What the hello may take.
+
+    """
+
+    __slots__ = ("_event", "_limits", "_received", "_records")
+
+    def __init__(self, limits: HelloLimits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._records: HelloRecords | None = None
+        self._received: bytes | bytearray = b""
+        self._event: PeekEvent = NEED_DATA
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take what a read returned, in order; a view is copied, so its buffer may be used again.
+
+        After a hello everything is kept for the replay; after a rejection nothing is.
+        """
+        chunk = bytes(data)
+        if self._event is NEED_DATA:
+            room = self._limits.wire_bytes - len(self._received)
+            self._received = joined(self._received, chunk[:room])
+            self._event = self._read()
+            if len(chunk) <= room:
+                return
+            chunk = chunk[room:]
+        if isinstance(self._event, HelloReceived):
+            self._received = joined(self._received, chunk)
+
+    def receive_eof(self) -> None:
+        """Take the end of the client's bytes."""
+        if self._event is NEED_DATA:
+            found = f"the client closed after {len(self._received)} bytes of an unfinished hello"
+            self._event = HelloRejected(TruncatedHello(found))
+
+    def next_event(self) -> PeekEvent:
+        """Return what the bytes so far amount to; only NEED_DATA can change."""
+        return self._event
+
+    @property
+    def received(self) -> bytes:
+        """Everything received so far, unchanged, for the replay."""
+        return bytes(self._received)
+
+    def _read(self) -> PeekEvent:
+        try:
+            if self._records is None:
+                message = hello_in_one_record(self._received, self._limits)
+                if message is not None:
+                    hello = parse_client_hello(message)
+                    return HelloReceived(hello, RECORD_HEADER + len(message), 1)
+                self._records = HelloRecords(self._limits)
+            message = self._records.read(self._received)
+            if message is None:
+                return NEED_DATA
+            hello = parse_client_hello(message)
+        except HelloError as error:
+            # A traceback would hold this frame, which holds the peeker, which holds the error.
+            return HelloRejected(error.with_traceback(None))
+        return HelloReceived(hello, self._records.wire_bytes, self._records.records)
