@@ -25,11 +25,11 @@ class Balance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a backend is dialled: an IP literal and a port.
+    """Where a backend is dialled: an IP literal and a port, or the path of a unix socket.
 
     Attributes:
-        host: An IPv4 or IPv6 literal, without brackets.
-        port: 1 to 65535.
+        host: An IPv4 or IPv6 literal, without brackets; or an absolute path.
+        port: 1 to 65535; 0 with a path.
 
     """
 
@@ -37,6 +37,8 @@ class Address:
     port: int
 
     def __str__(self) -> str:
+        if self.host.startswith("/"):
+            return f"unix:{self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 

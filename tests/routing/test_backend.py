@@ -11,10 +11,11 @@ from tests.routing.cases import backend
     [
         (Address("10.0.0.1", 8443), "10.0.0.1:8443"),
         (Address("2001:db8::1", 443), "[2001:db8::1]:443"),
+        (Address("/run/enclave.sock", 0), "unix:/run/enclave.sock"),
     ],
 )
 def test_an_address_reads_as_an_operator_writes_it(address: Address, text: str) -> None:
-    """Host and port with a colon between, IPv6 in brackets."""
+    """Host and port with a colon between, IPv6 in brackets; a path behind `unix:`."""
     assert str(address) == text
 
 

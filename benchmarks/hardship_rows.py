@@ -1,0 +1,391 @@
+"""The rows of the hardships: each brings one about and yields its figures."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+from hardship_endings import (
+    ENDINGS,
+    HELLO_TIMEOUT,
+    ROUTES,
+    Lottery,
+    draw,
+    end_in_every_way,
+    time_out,
+)
+from hardship_peers import ANSWER, Flood, Manner, Service, backends, sources, visit
+from tests.e2e.backends import Backend, echo
+from tests.e2e.balancer import Balancer, Config, free_port, running
+from tests.e2e.processes import Process
+from tests.e2e.sockets import HELLO, NAME, TIMEOUT, connect, exactly
+from tests.e2e.waiting import until
+from tests.sni.hellos import record
+
+KIB = 1024
+GREETED = {NAME.decode(): "app"}
+UNBOUND = {"per_client": "off"}
+HALF_HELLO = record(b"\x01\x00\x02\x00" + bytes(600))[:100]
+"""The first 100 bytes of a hello of some 500."""
+NINE_BYTES = b"\x16\x03\x01\x40\x00\x01\xff\xff\xff"
+"""A record header and a handshake header that announces 16 MiB."""
+NINE_ALLOWED_BYTES = b"\x16\x03\x01\x40\x00\x01\x00\xff\x00"
+"""The same for 65,280 bytes, which is less than may be announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        what: What was measured.
+        found: As measured.
+        unit: Of what was found.
+        target: What we want to reach.
+        reached: Whether it is; None: there is no target, the figure is for comparison.
+    """
+
+    what: str
+    found: float
+    unit: str
+    target: str
+    reached: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a row runs.
+
+    Attributes:
+        folder: For its daemons.
+        scale: Of all counts and durations; 1 is full size.
+    """
+
+    folder: Path
+    scale: float
+
+    def count(self, full: int) -> int:
+        """A count at this scale."""
+        return max(12, int(full * self.scale))
+
+    @contextmanager
+    def daemon(self, config: Config) -> Iterator[Balancer]:
+        """A daemon that has no internal failures when the block ends."""
+        name = f"daemon-{len(list(self.folder.iterdir()))}"
+        with running(self.folder / name, {"routes": GREETED, **config}) as balancer:
+            yield balancer
+            assert not balancer.status()["internal_failures"]
+
+
+def endings(stage: Stage) -> Iterator[Figure]:
+    """Descriptors and memory, before and after connections of every kind of ending."""
+    rounds = stage.count(98_000) // len(ENDINGS) // 2
+    with backends() as found:
+        down = f"127.0.0.1:{free_port()}"
+        pools = {"ends": [found[Manner.ENDS]], "resets": [found[Manner.RESETS]], "down": [down]}
+        config = {
+            "pools": {"app": [found[Manner.WAITS]], **pools},
+            "routes": {**GREETED, **ROUTES},
+            "limits": {"hello_timeout": f"{HELLO_TIMEOUT:.0f}s", **UNBOUND},
+        }
+        with stage.daemon(config) as balancer:
+            worker = balancer.worker
+            _end(balancer, stage.count(200), stage.count(1_000))
+            _settle(balancer)
+            descriptors, memory = worker.descriptors, worker.resident
+            before = _accepted(balancer)
+            _end(balancer, rounds, stage.count(1_000))
+            _settle(balancer)
+            time.sleep(1.5)  # workers report once a second
+            count = _accepted(balancer) - before
+            more = worker.descriptors - descriptors
+            grown = (worker.resident - memory) / KIB
+    yield Figure(f"descriptors more after {count:,} endings", more, "", "0", more == 0)
+    yield Figure(f"memory more after {count:,} endings", grown, "KiB", "≤ 512", grown <= 512)
+
+
+def _end(balancer: Balancer, rounds: int, held: int) -> None:
+    with ProcessPoolExecutor(3, get_context("fork")) as pool:
+        done = [
+            pool.submit(end_in_every_way, balancer.address, rounds, "127.2.0.1"),
+            pool.submit(end_in_every_way, balancer.address, rounds, "127.2.0.2"),
+            *(pool.submit(time_out, balancer.address, held, "127.2.0.3") for _ in range(2)),
+        ]
+        for each in done:
+            each.result()
+
+
+def interleavings(stage: Stage) -> Iterator[Figure]:
+    """Bytes lost over random orders of sending, half-closing and resetting."""
+    drawn = Lottery()
+    with Backend(drawn.serve) as backend:
+        config = {"pools": {"app": [backend.address]}, "limits": UNBOUND}
+        with stage.daemon(config) as balancer:
+            draw(drawn, balancer.address, stage.count(10_000))
+            _settle(balancer)
+    toll = drawn.toll
+    what = f"over {toll.played:,} random half-closes and resets"
+    yield Figure(f"bytes lost {what}", toll.lost, "", "0", toll.lost == 0)
+    yield Figure(f"resets invented {what}", toll.invented, "", "0", toll.invented == 0)
+
+
+def slow_hellos(stage: Stage) -> Iterator[Figure]:
+    """When clients are cut that say their hello too slowly, from the deadline."""
+    timeout = 3.0
+    manners = {"a byte a second": 1.0, "a byte each 2.9 s": timeout - 0.1, "nothing": 60.0}
+    config = {"pools": {"app": ["127.0.0.1:9"]}, "limits": {"hello_timeout": f"{timeout:.0f}s"}}
+    with stage.daemon(config) as balancer:
+        clients = [(name, pause) for name, pause in manners.items() for _ in range(20)]
+        with ProcessPoolExecutor(len(clients), get_context("fork")) as pool:
+            done = [
+                (name, pool.submit(_trickle, balancer.address, pause)) for name, pause in clients
+            ]
+            off = [(name, each.result() - timeout) for name, each in done]
+    for name in manners:
+        worst = max((late for who, late in off if who == name), key=abs)
+        said = f"cut after the deadline: client that says {name}"
+        silent = name == "nothing"
+        target, most = ("≤ 1.1", 1.1) if silent else ("± 0.1", 0.1)
+        yield Figure(said, worst, "s", target, -0.1 <= worst <= most)
+
+
+def _trickle(address: tuple[str, int], pause: float) -> float:
+    """Says a hello slowly; returns seconds until it was cut."""
+    with connect(address) as client:
+        begun = time.monotonic()
+        for byte in HELLO:
+            if pause < 60:
+                client.sendall(bytes([byte]))
+            client.settimeout(pause)
+            try:
+                client.recv(1)
+                break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        return time.monotonic() - begun
+
+
+def half_hellos(stage: Stage) -> Iterator[Figure]:
+    """Memory for each client that waits with half a hello, and how others are served meanwhile."""
+    for count in (1_000, 4_900):
+        found = _held(stage, stage.count(count), HALF_HELLO)
+        what = f"memory for each of {stage.count(count):,} held half hellos of 100 bytes"
+        yield Figure(what, found, "KiB", "≤ 4", found <= 4)
+    count = stage.count(1_000)
+    found = _held(stage, count, NINE_ALLOWED_BYTES)
+    what = f"memory for each of {count:,} held, 9 bytes announcing 64 KiB"
+    yield Figure(what, found, "KiB", "≤ 4", found <= 4)
+
+
+def _held(stage: Stage, count: int, first: bytes) -> float:
+    """KiB of memory for each of so many clients that have sent these first bytes and wait."""
+    limits = {"hello_timeout": "60s", **UNBOUND}
+    with stage.daemon({"pools": {"app": ["127.0.0.1:9"]}, "limits": limits}) as balancer:
+        before = balancer.worker.resident
+        with _crowd(balancer, count, first):
+            return (balancer.worker.resident - before) / KIB / count
+
+
+@contextmanager
+def _crowd(balancer: Balancer, count: int, first: bytes) -> Iterator[None]:
+    """So many clients that have sent these bytes and wait."""
+    with ExitStack() as stack:
+        for source in sources(count):
+            stack.enter_context(connect(balancer.address, source)).sendall(first)
+        most = min(count, 4_984)  # half of what 20,000 descriptors allow: then the oldest goes
+        until("all are held", lambda: balancer.open_connections() >= most)
+        yield
+
+
+def announcements(stage: Stage) -> Iterator[Figure]:
+    """Memory that nine bytes announcing 16 MiB cost."""
+    count = stage.count(2_000)
+    limits = {"hello_timeout": "60s", **UNBOUND}
+    with stage.daemon({"pools": {"app": ["127.0.0.1:9"]}, "limits": limits}) as balancer:
+        worker = balancer.worker
+        with ExitStack() as stack:
+            for client in [stack.enter_context(connect(balancer.address)) for _ in range(50)]:
+                client.sendall(NINE_BYTES)
+                client.recv(100)
+            before = worker.resident
+            for _ in range(count):
+                with connect(balancer.address) as client:
+                    client.sendall(NINE_BYTES)
+                    client.recv(100)
+            grown = (worker.resident - before) / count
+    what = f"memory for each of {count:,} nine bytes announcing 16 MiB"
+    yield Figure(what, grown, "bytes", "< 64", grown < 64)
+
+
+def served_beside_half_hellos(stage: Stage) -> Iterator[Figure]:
+    """How clients are served while others hold half hellos."""
+    with backends() as found:
+        pools = {"app": [found[Manner.WAITS]]}
+        limits = {"hello_timeout": "60s", **UNBOUND}
+        with stage.daemon({"pools": pools, "limits": limits}) as balancer:
+            seconds = 10 * stage.scale
+            _visit(balancer, 1)
+            quiet = _visit(balancer, seconds)
+            with _crowd(balancer, stage.count(5_000), HALF_HELLO):
+                busy = _visit(balancer, seconds)
+    yield from _compared("while 5,000 half hellos are held", [quiet], [busy])
+
+
+def served_beside_a_flood(stage: Stage) -> Iterator[Figure]:
+    """How clients are served in a flood of whole hellos whose senders do not read."""
+    for addresses in (16,):
+        yield from _flooded(stage, addresses)
+
+
+def _flooded(stage: Stage, addresses: int) -> Iterator[Figure]:
+    with backends() as found:
+        pools = {"app": [found[Manner.WAITS]]}
+        with stage.daemon({"pools": pools}) as balancer:
+            _visit(balancer, 1)
+            capacity = _capacity(balancer, 3 * stage.scale)
+            quiet, busy, offered = [], [], []
+            for _ in range(3):
+                quiet.append(_visit(balancer, 4 * stage.scale))
+                flood = Flood(balancer.address, 3 * capacity, sources(addresses, 7))
+                time.sleep(1)
+                begun, before = time.monotonic(), flood.offered
+                busy.append(_visit(balancer, 4 * stage.scale))
+                offered.append((flood.offered - before) / (time.monotonic() - begun))
+                flood.stop()
+                until("the flood is over", lambda: balancer.open_connections() < 100)
+    judged = addresses < 100
+    beside = f"in a flood from {addresses:,} addresses"
+    yield Figure("connections a second that saturate it", capacity, "/s", "", None)
+    ratio = median(offered) / capacity
+    yield Figure(f"offered {beside}, of that", ratio, "times", "3", ratio > 2.7)
+    for figure in _compared(beside, quiet, busy):
+        yield figure if judged else Figure(figure.what, figure.found, figure.unit, "", None)
+
+
+def _capacity(balancer: Balancer, seconds: float) -> float:
+    """Short connections a second at which the machine has no more to give."""
+    with ProcessPoolExecutor(4, get_context("fork")) as pool:
+        done = [pool.submit(_hurry, balancer.address, n, seconds) for n in range(4)]
+        return sum(each.result() for each in done)
+
+
+def _hurry(address: tuple[str, int], number: int, seconds: float) -> float:
+    begun, count = time.monotonic(), 0
+    while time.monotonic() < begun + seconds:
+        with connect(address, f"127.8.{number}.{count % 250 + 1}") as client:
+            client.sendall(HELLO)
+            assert client.recv(100) == ANSWER
+            count += 1
+    return count / seconds
+
+
+def _visit(balancer: Balancer, seconds: float) -> Service:
+    """Well-behaved clients, in a process of their own."""
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+        return pool.submit(visit, balancer.address, seconds, 200.0).result()
+
+
+def _compared(when: str, quiet: list[Service], busy: list[Service]) -> Iterator[Figure]:
+    share = min(each.share for each in busy)
+    yield Figure(f"clients served {when}", share, "%", "100", share == 100)
+    calm, rough = median(each.p99 for each in quiet), median(each.p99 for each in busy)
+    yield Figure(f"p99 of a connection {when}", rough, "ms", "", None)
+    yield Figure(f"p99 {when}, of quiet ({calm:.2f} ms)", rough / calm, "times", "≤ 2", rough <= 2 * calm)
+
+
+def deaths(stage: Stage) -> Iterator[Figure]:
+    """A worker is killed: who notices, and when are clients accepted again?"""
+    touched, missed, took = 0, 0, []
+    with Backend(echo) as backend:
+        config = {"pools": {"app": [backend.address]}, "workers": 2, "limits": UNBOUND}
+        for _ in range(3):
+            with stage.daemon(config) as balancer:
+                for seat in range(2):
+                    lost, spared, seconds = _kill(balancer, seat)
+                    touched += lost
+                    missed += spared
+                    took.append(seconds * 1e3)
+    what = f"of {len(took)} deaths"
+    yield Figure(f"connections of other workers cut, {what}", touched, "", "0", touched == 0)
+    yield Figure(f"clients waiting at the death not served, {what}", missed, "", "0", missed == 0)
+    again = median(took)
+    yield Figure(f"until accepting again, median {what}", again, "ms", "≤ 200", again <= 200)
+    yield Figure(f"until accepting again, worst {what}", max(took), "ms", "", None)
+
+
+def _kill(balancer: Balancer, seat: int) -> tuple[int, int, float]:
+    """Kills a worker: foreign connections cut, new clients not served, seconds to serve them."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(connect(balancer.address)) for _ in range(60)]
+        for client in held:
+            client.sendall(HELLO)
+            exactly(client, len(HELLO))
+        victim = balancer.workers()[seat]
+        own = _ports(victim)
+        foreign = [client for client in held if client.getsockname()[1] not in own]
+        assert foreign
+        os.kill(victim.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        new = [stack.enter_context(connect(balancer.address)) for _ in range(40)]
+        for client in new:
+            client.sendall(HELLO)
+        served = sum(_answered(client) for client in new)
+        seconds = time.monotonic() - killed
+        for client in foreign:
+            client.sendall(b"?")
+        cut = sum(client.recv(1) != b"?" for client in foreign)
+        until("the worker is replaced", lambda: len(balancer.workers()) == 2)
+    return cut, len(new) - served, seconds
+
+
+def _answered(client: socket.socket) -> bool:
+    client.settimeout(TIMEOUT)
+    try:
+        return exactly(client, len(HELLO)) == HELLO
+    except OSError:
+        return False
+
+
+def _ports(worker: Process) -> set[int]:
+    """The ports of the peers that a process is connected to."""
+    links = (os.readlink(entry) for entry in Path(f"/proc/{worker.pid}/fd").iterdir())
+    inodes = {link[8:-1] for link in links if link.startswith("socket:")}
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return {int(row[2].split(":")[1], 16) for row in map(str.split, lines) if row[9] in inodes}
+
+
+def _settle(balancer: Balancer) -> None:
+    until("all have ended", lambda: balancer.open_connections() == 0)
+
+
+def _accepted(balancer: Balancer) -> int:
+    connections = balancer.status()["connections"]
+    assert isinstance(connections, dict)
+    return int(connections["accepted"])
+
+
+Row = Callable[[Stage], Iterator[Figure]]
+
+ROWS: dict[str, Row] = {
+    row.__name__: row
+    for row in (
+        endings,
+        interleavings,
+        slow_hellos,
+        half_hellos,
+        announcements,
+        served_beside_half_hellos,
+        served_beside_a_flood,
+        deaths,
+    )
+}
+"""Every row by its name."""

@@ -1,0 +1,1 @@
+"""A Layer-4 load balancer for confidential enclaves: it routes TLS by server name."""

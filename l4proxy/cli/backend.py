@@ -1,0 +1,67 @@
+"""`l4proxy backend`: the backends of a running daemon, one put or deleted at a time."""
+
+import argparse
+import sys
+from urllib.parse import quote
+
+from l4proxy.cli.arguments import admin_address
+from l4proxy.cli.command import Command, Exit
+
+DEFAULT_SOCKET = "unix:/run/l4proxy/admin.sock"
+"""The admin API's unix socket, as the example configuration has it."""
+
+_MORE = """\
+Asks the admin API of a daemon on this machine, over its unix socket: `admin: {socket: PATH}` in the
+daemon's configuration. What is put lasts until it is deleted or the daemon ends, reloads included.
+What is deleted gets no new connection, and finishes those that it has; one of the configuration is
+back with the next reload. Both may be repeated.
+
+examples:
+  l4proxy backend put app enclave-d 10.0.0.14:8443 --weight 2
+  l4proxy backend delete app enclave-d --admin unix:/run/l4proxy/admin.sock
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("pool", metavar="POOL", help="the pool, as configured")
+    common.add_argument("name", metavar="NAME", help="the backend's name")
+    common.add_argument(
+        "--admin",
+        metavar="ADDR",
+        type=admin_address,
+        default=DEFAULT_SOCKET,
+        help=f"the daemon's admin API (default: {DEFAULT_SOCKET})",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    put = actions.add_parser("put", parents=[common], help="add it, or give it another weight")
+    put.add_argument("address", metavar="ADDRESS", help="ip:port, [v6]:port or unix:/path")
+    put.add_argument(
+        "--weight", metavar="N", type=int, default=1, help="its share of new sessions (default: 1)"
+    )
+    actions.add_parser("delete", parents=[common], help="give it no new connection")
+
+
+def run(arguments: argparse.Namespace) -> Exit:
+    """Ask for the change, and say what has become of it."""
+    from l4proxy.admin.client import AdminClient, AdminRefused, AdminUnavailable
+
+    page = f"/api/v1/pools/{quote(arguments.pool, '')}/backends/{quote(arguments.name, '')}"
+    client = AdminClient(arguments.admin)
+    try:
+        if arguments.action == "put":
+            wanted = {"address": arguments.address, "weight": arguments.weight}
+            change = client.change("PUT", page, wanted)
+        else:
+            change = client.change("DELETE", page)
+    except (AdminRefused, AdminUnavailable) as error:
+        print(f"l4proxy: {error}", file=sys.stderr)
+        return Exit.FAILED
+    done = "put" if arguments.action == "put" else "deleted"
+    state = "in force" if change.get("in_force") else "not in force in all workers yet"
+    print(f"{done} {arguments.pool}/{arguments.name} at {change.get('address')}: {state}")
+    return Exit.FINE
+
+
+COMMAND = Command("backend", "put or delete a backend of a running daemon", _MORE, configure, run)

@@ -1,0 +1,136 @@
+"""What a running daemon is doing, on one screen."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import TypedDict
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from l4proxy.admin.client import AdminClient
+from l4proxy.admin.view import BackendDocument, BackendsDocument, StatusDocument
+
+WATCH_SECONDS = 1.0
+"""Between two looks: workers report their counters as often."""
+
+
+class Overview(TypedDict):
+    """The documents that an overview is made of."""
+
+    status: StatusDocument
+    backends: list[BackendDocument]
+
+
+def look(client: AdminClient) -> Overview:
+    """Ask a daemon what it is doing.
+
+    Raises:
+        AdminUnavailable: It does not answer.
+
+    """
+    return {
+        "status": client.ask("/api/v1/status", StatusDocument),
+        "backends": client.ask("/api/v1/backends", BackendsDocument)["backends"],
+    }
+
+
+def show(overview: Overview) -> None:
+    """Print an overview for a reader."""
+    Console(highlight=False).print(_drawn(overview))
+
+
+def show_as_json(overview: Overview) -> None:
+    """Print an overview as one JSON document."""
+    print(json.dumps(overview, indent=2))
+
+
+def watch(client: AdminClient) -> None:
+    """Show an overview and keep it fresh, until Ctrl-C or until the daemon is gone.
+
+    Raises:
+        AdminUnavailable: It does not answer.
+
+    """
+    console = Console(highlight=False)
+    with Live(_drawn(look(client)), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(WATCH_SECONDS)
+            live.update(_drawn(look(client)), refresh=True)
+
+
+def watch_as_json(client: AdminClient) -> None:
+    """Print an overview as a line of JSON each second, until Ctrl-C or until the daemon is gone.
+
+    Raises:
+        AdminUnavailable: It does not answer.
+
+    """
+    while True:
+        print(json.dumps(look(client)))
+        sys.stdout.flush()
+        time.sleep(WATCH_SECONDS)
+
+
+def _drawn(overview: Overview) -> RenderableType:
+    return Group(_daemon(overview["status"]), "", _backends(overview["backends"]))
+
+
+def _daemon(status: StatusDocument) -> Table:
+    workers = status["workers"]
+    ready = sum(worker["ready"] for worker in workers)
+    deaths = sum(worker["deaths"] for worker in workers)
+    connections = status["connections"]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    colour = "green" if status["state"] == "ready" else "yellow"
+    table.add_row(
+        "l4proxy",
+        Text.assemble(
+            status["version"], "  ", (status["state"], colour), f"  snapshot {status['snapshot']}"
+        ),
+    )
+    table.add_row("listens on", ", ".join(status["listeners"]))
+    table.add_row("workers", f"{ready} of {len(workers)} ready, {deaths} replaced")
+    table.add_row(
+        "connections",
+        f"{connections['open']:,} open of {connections['limit']:,}; {connections['accepted']:,} "
+        f"accepted, {connections['forwarded']:,} forwarded, {connections['refused']:,} refused",
+    )
+    for name, counts in (
+        ("refused", status["refused"]),
+        ("paused", status["accept_pauses"]),
+        ("failures", status["internal_failures"]),
+    ):
+        if any(counts.values()):
+            table.add_row(name, counted(counts))
+    return table
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return counts as text, those that are zero left out."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+
+
+def _backends(backends: list[BackendDocument]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("pool", "backend"):
+        table.add_column(title, overflow="fold")
+    for title in ("open", "forwarded"):
+        table.add_column(title, justify="right")
+    table.add_column("new sessions")
+    table.add_column("dial failures", overflow="fold")
+    for backend in backends:
+        name, address = backend["name"], backend["address"]
+        reason = backend["reason"]
+        table.add_row(
+            backend["pool"],
+            name if name == address else f"{name} ({address})",
+            f"{backend['connections_open']:,}",
+            f"{backend['forwarded']:,}",
+            Text("yes", "green") if reason is None else Text(reason, "red"),
+            counted(backend["dial_failures"]) or "-",
+        )
+    return table

@@ -1,0 +1,63 @@
+"""The configuration: read, checked, explained.
+
+`load_config` turns a file into a frozen `Config`, or into a `ConfigError` that carries every
+mistake with its line and column. `effective` writes a `Config` out with every default, `lint` says
+what is allowed but perhaps not meant, `json_schema` is for editors.
+"""
+
+from l4proxy.config.backends import (
+    BackendSettings,
+    DiscoverySettings,
+    DnsSettings,
+    ProxyHeader,
+)
+from l4proxy.config.effective import effective
+from l4proxy.config.health import HealthSettings, HealthType, HttpHealthSettings
+from l4proxy.config.lint import Advice, Machine, lint
+from l4proxy.config.load import load_config, parse_config
+from l4proxy.config.mistakes import ConfigError, Mistake
+from l4proxy.config.model import (
+    AdminSettings,
+    Config,
+    LimitSettings,
+    ListenerSettings,
+    LogClients,
+    RouteSettings,
+    RuleSettings,
+    ShutdownSettings,
+    Stream,
+)
+from l4proxy.config.pools import CapacitySettings, Count, PoolSettings, TimeoutSettings
+from l4proxy.config.schema import json_schema
+
+__all__ = [
+    "AdminSettings",
+    "Advice",
+    "BackendSettings",
+    "CapacitySettings",
+    "Config",
+    "ConfigError",
+    "Count",
+    "DiscoverySettings",
+    "DnsSettings",
+    "HealthSettings",
+    "HealthType",
+    "HttpHealthSettings",
+    "LimitSettings",
+    "ListenerSettings",
+    "LogClients",
+    "Machine",
+    "Mistake",
+    "PoolSettings",
+    "ProxyHeader",
+    "RouteSettings",
+    "RuleSettings",
+    "ShutdownSettings",
+    "Stream",
+    "TimeoutSettings",
+    "effective",
+    "json_schema",
+    "lint",
+    "load_config",
+    "parse_config",
+]

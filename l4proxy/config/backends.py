@@ -1,0 +1,122 @@
+"""What the configuration says of backends: those with an address, and those that DNS finds."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Discriminator, Field, Tag
+
+from l4proxy.config.addresses import (
+    MAX_PORT,
+    parse_backend_address,
+    parse_resolver,
+)
+from l4proxy.config.names import backend_name, default_backend_name, host_name
+from l4proxy.config.scalars import SYSTEM, choice, duration, or_word, parsed, truth, whole
+from l4proxy.config.section import Section
+from l4proxy.config.shorthand import backend_written_out
+from routing import Address, BackendName
+from sni import ServerName
+
+MAX_WEIGHT: Final = 256
+"""The largest weight, as HAProxy has it: a share of 1 in 256 is fine enough."""
+
+backend_weight: Final = whole(1, MAX_WEIGHT)
+dns_port: Final = whole(1, MAX_PORT)
+dns_resolver: Final = or_word(SYSTEM, parsed(parse_resolver, str, "10.0.0.2"))
+
+
+class ProxyHeader(StrEnum):
+    """What a backend is told of the client before its first byte (the PROXY protocol)."""
+
+    OFF = "off"
+    """Nothing."""
+
+    V1 = "v1"
+    """One line of text."""
+
+    V2 = "v2"
+    """The binary header."""
+
+
+class BackendSettings(Section):
+    """One enclave at one address."""
+
+    expects: ClassVar[str] = "an address, or a mapping {address, name, weight, …} or {dns: …}"
+
+    address: Annotated[Address, parsed(parse_backend_address, str, "10.0.0.11:8443")]
+    """ip:port, [v6]:port or unix:/path."""
+
+    name: Annotated[BackendName, backend_name] = Field(
+        default_factory=lambda known: default_backend_name(known["address"])
+    )
+    """Its name in logs, metrics and commands, unique in the pool; the address when left out."""
+
+    weight: Annotated[int, backend_weight] = 1
+    """Its share of new sessions, beside the weights of the others."""
+
+    proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] | None = None
+    """The PROXY header that it gets: off, v1 or v2; as its pool's when left out."""
+
+    @classmethod
+    def written_out(cls, found: object) -> object:
+        """Return the mapping that a bare address stands for."""
+        return backend_written_out(found)
+
+
+class DnsSettings(Section):
+    """What DNS is asked for."""
+
+    expects: ClassVar[str] = "a mapping {name, port, …}"
+
+    name: Annotated[ServerName, host_name]
+    """The host name whose addresses (A and AAAA) are backends."""
+
+    port: Annotated[int, dns_port]
+    """The port that each of them is dialled at."""
+
+    resolver: Annotated[Address | None, dns_resolver] = None
+    """Who is asked: system (as this machine is set up), or the address of a DNS server."""
+
+    allow_loopback: Annotated[bool, truth()] = False
+    """Whether an answer may name this machine itself, with all that listens on its loopback."""
+
+    every: Annotated[float, duration("1s", "1h")] = 10.0
+    """How long an answer is used before DNS is asked again."""
+
+
+class DiscoverySettings(Section):
+    """The enclaves that DNS finds under one name."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "address": "a backend has an address or is found by DNS: leave out this or `dns`",
+        "name": "what DNS finds is called by its address: leave the name out",
+    }
+    expects: ClassVar[str] = "a mapping {dns, weight, proxy_protocol}"
+
+    dns: DnsSettings
+    """What DNS is asked for."""
+
+    weight: Annotated[int, backend_weight] = 1
+    """The share that each of them has of new sessions."""
+
+    proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] | None = None
+    """The PROXY header that they get: off, v1 or v2; as their pool's when left out."""
+
+
+# In parentheses, as no key of a document is: pydantic puts tags into the paths of its errors.
+_ADDRESS: Final = "(address)"
+_DNS: Final = "(dns)"
+
+
+def _kind(found: object) -> str:
+    """Tell which of the two an entry is, as a document has it or as a model."""
+    is_dns = "dns" in found if isinstance(found, dict) else isinstance(found, DiscoverySettings)
+    return _DNS if is_dns else _ADDRESS
+
+
+Entry = Annotated[
+    Annotated[BackendSettings, Tag(_ADDRESS)] | Annotated[DiscoverySettings, Tag(_DNS)],
+    Discriminator(_kind),
+]
+"""One item of `backends`."""

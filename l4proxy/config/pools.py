@@ -1,0 +1,111 @@
+"""What the configuration says of a pool."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field
+
+from l4proxy.config import later
+from l4proxy.config.addresses import IpAddress, parse_source
+from l4proxy.config.backends import BackendSettings, DiscoverySettings, Entry, ProxyHeader
+from l4proxy.config.health import HealthCheck
+from l4proxy.config.names import host_name
+from l4proxy.config.scalars import OFF, choice, duration, or_word, parsed, switch, whole
+from l4proxy.config.section import Section
+from l4proxy.config.shorthand import pool_written_out
+from routing import Balance
+from sni import ServerName
+
+MAX_CONNECTIONS: Final = 1_000_000
+"""Connections that may be asked for: two descriptors each, and no kernel of today gives more."""
+
+
+class Count(StrEnum):
+    """What fills the capacity of a backend."""
+
+    CONNECTIONS = "connections"
+    """Each open connection counts as a session."""
+
+
+class CapacitySettings(Section):
+    """What each backend of a pool may carry at once."""
+
+    count: Annotated[Count, choice(Count, later.COUNT)] = Count.CONNECTIONS
+    """What a session is: in this version each connection counts as one."""
+
+    sessions_per_backend: Annotated[int | None, or_word(OFF, whole(1, MAX_CONNECTIONS))] = None
+    """Sessions at which a backend gets no new ones; asks for `count: connections`."""
+
+    connections_per_backend: Annotated[int | None, or_word(OFF, whole(1, MAX_CONNECTIONS))] = None
+    """Connections at which a backend gets none at all, not even of its own sessions."""
+
+
+class TimeoutSettings(Section):
+    """How long a connection of a pool may wait, and last."""
+
+    connect: Annotated[float, duration("100ms", "60s")] = 3.0
+    """For a backend to accept; then the next backend is tried."""
+
+    idle: Annotated[float, duration("1s", "168h")] = 3600.0
+    """Without a byte in either direction; then it is closed."""
+
+    half_closed: Annotated[float, duration("1s", "24h")] = 30.0
+    """Without a byte after one side has ended its direction; then it is closed."""
+
+    lifetime: Annotated[float | None, or_word(OFF, duration("1m", "720h"))] = None
+    """The age at which a connection is closed, however busy it is."""
+
+    user_timeout: Annotated[float, duration("1s", "1h")] = 30.0
+    """For a peer to acknowledge what it was sent (TCP_USER_TIMEOUT); then it counts as gone."""
+
+    keepalive: Annotated[float, duration("5s", "2h")] = 60.0
+    """Without a byte before the kernel asks a peer whether it is still there (TCP_KEEPIDLE)."""
+
+
+class PoolSettings(Section):
+    """The backends that may serve one route."""
+
+    later_keys: ClassVar[later.LaterKeys] = later.POOL
+    expects: ClassVar[str] = "a list of backends, or a mapping {backends, balance, …}"
+
+    entries: tuple[Entry, ...] = Field(alias="backends", min_length=1)
+    """Addresses, or mappings {address, name, weight, …} or {dns, weight, …}."""
+
+    server_name: Annotated[ServerName, host_name] | None = None
+    """The name that probes ask for; the pool's first exact route when left out."""
+
+    balance: Annotated[Balance, choice(Balance, later.BALANCE)] = Balance.AFFINITY
+    """How a backend is chosen: affinity (a client's network comes back) or least_sessions."""
+
+    capacity: CapacitySettings = CapacitySettings()
+    """What each backend may carry at once."""
+
+    health: HealthCheck = None
+    """Probes: tcp, tls or http, a mapping {type, every, …}, or off."""
+
+    passive_health: Annotated[bool, switch()] = True
+    """Whether a backend that keeps failing dials is set aside for a while: on or off."""
+
+    proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] = ProxyHeader.OFF
+    """The PROXY header that tells backends of the client: off, v1 or v2."""
+
+    source: tuple[Annotated[IpAddress, parsed(parse_source, str, "10.0.0.5")], ...] = ()
+    """Local addresses that backends are dialled from; without one the kernel chooses."""
+
+    timeouts: TimeoutSettings = TimeoutSettings()
+    """How long its connections may wait, and last."""
+
+    @property
+    def backends(self) -> tuple[BackendSettings, ...]:
+        """The backends with addresses of their own, in the order of the file."""
+        return tuple(entry for entry in self.entries if isinstance(entry, BackendSettings))
+
+    @property
+    def discover(self) -> tuple[DiscoverySettings, ...]:
+        """The names under which DNS finds further backends, in the order of the file."""
+        return tuple(entry for entry in self.entries if isinstance(entry, DiscoverySettings))
+
+    @classmethod
+    def written_out(cls, found: object) -> object:
+        """Return the mapping that a bare list of backends stands for."""
+        return pool_written_out(found)

@@ -1,0 +1,218 @@
+"""From the configuration to what workers decide by: cells for backends, numbers for limits."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from l4proxy.config import Config, LogClients, PoolSettings, TimeoutSettings
+from l4proxy.control.roll import Roll
+from l4proxy.limits import (
+    DESCRIPTORS_PER_CONNECTION,
+    MAX_BACKENDS,
+    RESERVED_DESCRIPTORS,
+)
+from l4proxy.refusal import RefusalStyle
+from l4proxy.snapshot import Dialling, Entrance, Settings, Snapshot, Timeouts
+from routing import (
+    Backend,
+    BackendIndex,
+    BackendName,
+    Capacity,
+    LoadView,
+    Pool,
+    PoolName,
+    Pools,
+    Route,
+    RouteTable,
+)
+from sni import HelloLimits
+
+
+class TooManyBackends(ValueError):
+    """The pools have more backends than the shared load table has cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the machine gives.
+
+    Attributes:
+        workers: Worker processes.
+        descriptors: The descriptor limit of each.
+    """
+
+    workers: int
+    descriptors: int
+
+
+class Cells:
+    """Which cell of the shared load table counts which backend.
+
+    A backend keeps its cell over reloads as long as its pool and name stay: its connections are
+    still counted there. The cell of a backend that is gone is given to another only when none of
+    the connections that outlive it is counted there any more.
+    """
+
+    def __init__(self, load: LoadView | None = None) -> None:
+        """Start with every cell free.
+
+        Args:
+            load: The counts in the cells; None: nothing runs, so all are zero.
+        """
+        self._load = load
+        self._cells: dict[tuple[PoolName, BackendName], BackendIndex] = {}
+
+    def assign(self, keys: list[tuple[PoolName, BackendName]]) -> None:
+        """Give each backend of a new configuration a cell, and forget those that are gone.
+
+        Raises:
+            TooManyBackends: More than `MAX_BACKENDS`, removed ones with connections included.
+        """
+        self._cells = self._assigned(keys)
+
+    def check(self, roll: Roll, *joining: tuple[PoolName, BackendName]) -> None:
+        """Look whether `plan` will find a cell for everybody; nothing changes.
+
+        Raises:
+            TooManyBackends: It will not.
+        """
+        self._assigned(list(dict.fromkeys((*_keys(roll), *joining))))
+
+    def _assigned(
+        self, keys: list[tuple[PoolName, BackendName]]
+    ) -> dict[tuple[PoolName, BackendName], BackendIndex]:
+        kept = {key: self._cells[key] for key in keys if key in self._cells}
+        new = [key for key in keys if key not in kept]
+        free = self._free(set(kept.values())) if new else []
+        if len(new) > len(free):
+            raise TooManyBackends(
+                f"found {len(keys)} backends in all pools, expected at most {MAX_BACKENDS}"
+            )
+        return kept | dict(zip(new, free, strict=False))
+
+    def _free(self, used: set[BackendIndex]) -> list[BackendIndex]:
+        cells = (BackendIndex(cell) for cell in range(MAX_BACKENDS))
+        load = self._load
+        return [
+            cell
+            for cell in cells
+            if cell not in used and (load is None or not load.connections(cell))
+        ]
+
+    def __getitem__(self, key: tuple[PoolName, BackendName]) -> BackendIndex:
+        """Return the cell of a backend of the present configuration."""
+        return self._cells[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who exists, and who of them may have traffic.
+
+    Attributes:
+        roll: The members of every pool.
+        usable: Of pools whose health is watched, those that may have traffic.
+    """
+
+    roll: Roll
+    usable: Mapping[PoolName, frozenset[BackendName]] = field(default_factory=dict)
+
+
+def plan(config: Config, cells: Cells, room: Room, standing: Standing | None = None) -> Snapshot:
+    """Build the snapshot that a configuration asks for.
+
+    Args:
+        config: A configuration that has been checked.
+        cells: Keeps the cells of backends over reloads.
+        room: What the machine gives.
+        standing: The backends; None: those of the configuration, all well.
+
+    Raises:
+        TooManyBackends: More than the load table has cells.
+    """
+    now = standing if standing is not None else Standing(Roll(config))
+    roll = now.roll
+    cells.assign(_keys(roll))
+    routes = tuple(
+        Route(pattern, rule.pool, rule.alpn, rule.instance_name)
+        for pattern, rules in config.routes.patterns.items()
+        for rule in rules
+    )
+    pools = config.pools.items()
+    return Snapshot(
+        pools=Pools(
+            RouteTable(routes, config.routes.default),
+            {name: _pool(name, pool, cells, now) for name, pool in pools},
+        ),
+        timeouts={name: _timeouts(pool.timeouts) for name, pool in pools},
+        settings=_settings(config, room),
+        dialling={
+            name: Dialling(roll.headers(name), tuple(str(source) for source in pool.source))
+            for name, pool in pools
+        },
+    )
+
+
+def connections_for(descriptors: int) -> int:
+    """Return how many connections a process with this descriptor limit has room for."""
+    return max(1, (descriptors - RESERVED_DESCRIPTORS) // DESCRIPTORS_PER_CONNECTION)
+
+
+def _keys(roll: Roll) -> list[tuple[PoolName, BackendName]]:
+    return [(name, member.name) for name in roll for member in roll.members(name)]
+
+
+def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> Pool:
+    members = now.roll.members(name)
+    usable = now.usable.get(name, {member.name for member in members})
+    return Pool(
+        name=name,
+        backends=tuple(
+            Backend(
+                member.name,
+                cells[name, member.name],
+                member.address,
+                member.weight,
+                healthy=member.name in usable,
+            )
+            for member in members
+        ),
+        balance=found.balance,
+        capacity=Capacity(
+            found.capacity.sessions_per_backend, found.capacity.connections_per_backend
+        ),
+    )
+
+
+def _timeouts(found: TimeoutSettings) -> Timeouts:
+    return Timeouts(
+        connect=found.connect,
+        idle=found.idle,
+        half_closed=found.half_closed,
+        lifetime=math.inf if found.lifetime is None else found.lifetime,
+        user_timeout=found.user_timeout,
+        keepalive=found.keepalive,
+    )
+
+
+def _settings(config: Config, room: Room) -> Settings:
+    limits = config.limits
+    each = connections_for(room.descriptors)
+    return Settings(
+        refusal=RefusalStyle(config.refusal.value),
+        hello_timeout=limits.hello_timeout,
+        hello=HelloLimits(wire_bytes=limits.hello_bytes),
+        connections=limits.connections or each * room.workers,
+        worker_connections=each,
+        per_client=limits.per_client or 0,
+        buffers=limits.buffers,
+        access_log=config.access_log is not None,
+        full_addresses=config.log_clients is LogClients.FULL,
+        entrances=tuple(
+            Entrance(
+                str(listener.address),
+                listener.proxy_protocol,
+                tuple(str(network) for network in listener.trusted),
+            )
+            for listener in config.listeners
+        ),
+    )

@@ -1,0 +1,350 @@
+"""One probe: does this backend answer, now?
+
+A probe is an ordinary client that behaves well: its handshake is whole, it says goodbye, and it
+reads what the backend still sends, for a socket closed over unread bytes sends a reset. So the
+error log of a TLS server stays clean, which it does not when it is only connected to.
+
+Who answers is not asked here. The certificate is not checked: that the backend is the enclave it
+should be is attestation's to prove, and a probe carries nothing that would be worth stealing.
+
+A backend may be hostile: bytes, memory and time of a probe are bounded, and whatever it sends comes
+to an outcome.
+"""
+
+import asyncio
+import contextlib
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from l4proxy.limits import UNIX_RETRY_SECONDS
+from routing import Address
+from routing.health import ProbeFault
+from sni import ServerName
+
+MAX_PROBE_BYTES = 256 * 1024
+"""Read from a backend in one probe: certificates with evidence inside take tens of KiB."""
+
+MAX_STATUS_BYTES = 4_096
+"""Read of an HTTP answer: its first line is all that counts."""
+
+GOODBYE_SECONDS = 1.0
+"""How long a backend is read from after the outcome stands, and at most to the deadline."""
+
+STALL_SECONDS = 0.5
+"""A deadline noticed so late says that this process stood still, not that the backend is slow."""
+
+_READ_BYTES = 16 * 1024  # one TLS record
+
+# The last bytes of a server that refuses a handshake, in the clear as long as it has not agreed to
+# keys: type alert, version, length 2, level, description (RFC 8446 §5.1, §6).
+_alert_at_the_end = re.compile(rb"\x15\x03.\x00\x02[\x01\x02](.)", re.DOTALL).fullmatch
+_ALERT_BYTES = 7
+
+_status_line = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r]*)?\r?").fullmatch
+_SWITCHING, _FINAL = 101, 200  # below 200, but for 101, an answer is still to come
+
+# What may stand in a request line: visible ASCII, so that a path cannot carry a header.
+_is_path = re.compile(r"/[!-~]*").fullmatch
+
+_FAULTS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.ETIMEDOUT: "timeout",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ENOENT: "missing",
+}
+
+LOCAL_ERRORS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
+"""What this machine has run out of: descriptors, memory, ports. It says nothing of a backend."""
+
+
+class ProbeType(StrEnum):
+    """How far a backend must come to count as answering."""
+
+    TCP = "tcp"
+    """The kernel accepts a connection. Not for TLS servers: their logs fill with broken hellos."""
+
+    TLS = "tls"
+    """A whole handshake."""
+
+    HTTP = "http"
+    """A request is answered with a status that was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What to ask of a backend.
+
+    Attributes:
+        type: How far to go.
+        timeout: Seconds for all of it.
+        server_name: Said in the hello and as the host of a request; None: no name, and the address.
+        path: What a request asks for.
+        status: The lowest and the highest status that is well.
+        encrypted: Whether a request goes over TLS.
+        preamble: Sent before anything else, such as a PROXY header.
+
+    Raises:
+        ValueError: The path cannot stand in a request, or the lowest status is above the highest.
+
+    """
+
+    type: ProbeType = ProbeType.TLS
+    timeout: float = 3.0
+    server_name: ServerName | None = None
+    path: str = "/"
+    status: tuple[int, int] = (200, 399)
+    encrypted: bool = True
+    preamble: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not _is_path(self.path):
+            raise ValueError(f"path {self.path!r}: expected '/' and visible ASCII without spaces")
+        lowest, highest = self.status
+        if lowest > highest:
+            raise ValueError(f"status {lowest} to {highest}: expected the lowest first")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a probe.
+
+    Attributes:
+        fault: Why it failed; None: the backend answers.
+        ours: Whether it failed for want of something on this side, which says nothing about the
+            backend.
+
+    """
+
+    fault: ProbeFault | None = None
+    ours: bool = False
+
+
+async def probe(address: Address, asked: Probe) -> Outcome:
+    """Ask a backend once. It takes no longer than the timeout, and raises only if cancelled.
+
+    The faults: `refused`, `reset`, `unreachable`, `missing` (the path of a unix socket), `timeout`,
+    `closed` (before it answered), `tls_alert:NN`, `tls_error`, `http_error` (not HTTP),
+    `http_status:NNN`, `too_long`, `os_error:NAME`.
+    """
+    deadline = asyncio.get_running_loop().time() + asked.timeout
+    try:
+        with socket.socket(_family(address), socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            return await _probe_on(sock, address, asked, deadline)
+    except TimeoutError:
+        # The deadline has passed; or the kernel gave up before it, which is as good.
+        late = asyncio.get_running_loop().time() - deadline
+        stalled = late > STALL_SECONDS
+        return Outcome(ProbeFault("stalled" if stalled else "timeout"), ours=stalled)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "unknown").lower()
+        fault = _FAULTS.get(error.errno or 0, f"os_error:{name}")
+        return Outcome(ProbeFault(fault), ours=error.errno in LOCAL_ERRORS)
+
+
+async def _probe_on(
+    sock: socket.socket, address: Address, asked: Probe, deadline: float
+) -> Outcome:
+    outcome = Outcome()
+    plain = asked.type is ProbeType.TCP or (asked.type is ProbeType.HTTP and not asked.encrypted)
+    line = _Line(sock)
+    over = line if plain else _Tls(line, asked)
+    async with asyncio.timeout_at(deadline):
+        await _connect(sock, address)
+        try:
+            await line.send(asked.preamble)
+            await over.greet()
+            if asked.type is ProbeType.HTTP:
+                await _request(over, asked, address)
+        except _Failed as failed:
+            outcome = Outcome(ProbeFault(failed.fault))
+    # Whatever happens from here, the backend has said what it had to say.
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout_at(min(deadline, _soon())):
+            await over.leave()
+    return outcome
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    if not address.port:
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+async def _connect(sock: socket.socket, address: Address) -> None:
+    if address.port:
+        await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+        return
+    while True:
+        try:
+            sock.connect(address.host)
+        except BlockingIOError:  # its backlog is full, and it tells nobody when there is room
+            await asyncio.sleep(UNIX_RETRY_SECONDS)
+        else:
+            return
+
+
+def _soon() -> float:
+    return asyncio.get_running_loop().time() + GOODBYE_SECONDS
+
+
+class _Failed(Exception):
+    """The backend answered, but not as it should."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+class _Line:
+    """A connected socket, and how much more is read from it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._left = MAX_PROBE_BYTES
+
+    async def greet(self) -> None:
+        """Say nothing: without TLS there is no greeting."""
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._sock, data)
+
+    async def receive(self) -> bytes:
+        """Return what came next; nothing at the end of the stream."""
+        if not self._left:
+            raise _Failed("too_long")
+        room = min(self._left, _READ_BYTES)
+        data = await asyncio.get_running_loop().sock_recv(self._sock, room)
+        self._left -= len(data)
+        return data
+
+    async def leave(self) -> None:
+        """Say that this was all, and read what still comes, so that closing sends no reset."""
+        self._sock.shutdown(socket.SHUT_WR)
+        self._left = MAX_PROBE_BYTES
+        with contextlib.suppress(_Failed):
+            while await self.receive():
+                pass
+
+
+class _Tls:
+    """A TLS client over a line."""
+
+    def __init__(self, line: _Line, asked: Probe) -> None:
+        self._line = line
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tail = b""  # the last bytes that came, where an alert would stand
+        context = _context(http=asked.type is ProbeType.HTTP)
+        name = asked.server_name
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=None if name is None else str(name)
+        )
+
+    async def greet(self) -> None:
+        """Complete the handshake."""
+        while not self._try(self._tls.do_handshake):
+            await self._exchange()
+        await self._flush()
+
+    async def send(self, data: bytes) -> None:
+        self._try(lambda: self._tls.write(data))
+        await self._flush()
+
+    async def receive(self) -> bytes:
+        """Return what came next; nothing at the end of the stream."""
+        came: list[bytes] = []
+        while not self._try(lambda: came.append(self._tls.read(_READ_BYTES))):
+            await self._exchange()
+        return came[0]
+
+    async def leave(self) -> None:
+        """Send close_notify, or the alert that a failed handshake calls for, and leave the line."""
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+        await self._flush()
+        await self._line.leave()
+
+    def _try(self, step: Callable[[], object]) -> bool:
+        """Take a step; return whether it is done or has to wait for more bytes."""
+        try:
+            step()
+        except ssl.SSLWantReadError:
+            return False
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            raise _Failed("closed") from None
+        except ssl.SSLError:
+            alert = _alert_at_the_end(self._tail)
+            raise _Failed(f"tls_alert:{alert[1][0]}" if alert else "tls_error") from None
+        return True
+
+    async def _exchange(self) -> None:
+        await self._flush()
+        data = await self._line.receive()
+        if data:
+            self._tail = (self._tail + data)[-_ALERT_BYTES:]
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    async def _flush(self) -> None:
+        await self._line.send(self._outgoing.read())
+
+
+@cache
+def _context(*, http: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # who answers is for attestation to prove
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    if http:
+        context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _request(over: _Line | _Tls, asked: Probe, address: Address) -> None:
+    host = asked.server_name or address
+    await over.send(
+        f"GET {asked.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: l4proxy\r\n"
+        "Accept: */*\r\nConnection: close\r\n\r\n".encode("ascii")
+    )
+    answer = b""
+    while (status := _status(answer)) is None:
+        if len(answer) >= MAX_STATUS_BYTES:
+            raise _Failed("too_long")
+        data = await over.receive()
+        if not data:
+            raise _Failed("closed")
+        answer += data
+    lowest, highest = asked.status
+    if not lowest <= status <= highest:
+        raise _Failed(f"http_status:{status}")
+
+
+def _status(answer: bytes) -> int | None:
+    """Return the status of an answer, interim ones passed over; None while it has not come."""
+    while True:
+        line, newline, _ = answer.partition(b"\n")
+        if not newline:
+            return None
+        found = _status_line(line)
+        if not found:
+            raise _Failed("http_error")
+        status = int(found[1])
+        if status == _SWITCHING or status >= _FINAL:
+            return status
+        _, blank, answer = answer.partition(b"\r\n\r\n")
+        if not blank:
+            return None

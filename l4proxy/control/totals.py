@@ -1,0 +1,56 @@
+"""Counters of all workers, those that have ended included: a total never falls."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from l4proxy.messages import Report
+
+Key = tuple[str, str]
+"""Metric name and label value."""
+
+MAX_COUNTERS = 65_536
+"""Different counters kept of one worker, or of all that ended: 4,096 backends with a dozen each."""
+
+
+class Totals:
+    """What every worker has counted since this balancer started."""
+
+    __slots__ = ("_ended", "_running", "ignored")
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self._ended: defaultdict[Key, int] = defaultdict(int)
+        self._running: dict[int, dict[Key, int]] = {}
+        self.ignored = 0
+        """Counters left out because there were more than `MAX_COUNTERS`."""
+
+    def take(self, worker: int, report: Report) -> None:
+        """Take what the worker on this seat has counted so far, where it changed."""
+        counts = self._running.setdefault(worker, {})
+        for name, label, count in report.counters:
+            if len(counts) >= MAX_COUNTERS and (name, label) not in counts:
+                self.ignored += 1
+            else:
+                counts[name, label] = max(count, counts.get((name, label), 0))
+
+    def close(self, worker: int) -> None:
+        """Keep what the worker on this seat counted: its successor starts at nothing."""
+        for key, count in self._running.pop(worker, {}).items():
+            if len(self._ended) >= MAX_COUNTERS and key not in self._ended:
+                self.ignored += 1
+            else:
+                self._ended[key] += count
+
+    def __iter__(self) -> Iterator[tuple[str, str, int]]:
+        """Yield (name, label, count) over all workers, sorted."""
+        sums = self._ended.copy()
+        for counts in self._running.values():
+            for key, count in counts.items():
+                sums[key] += count
+        for (name, label), count in sorted(sums.items()):
+            yield name, label, count
+
+    def count(self, name: str, label: str = "") -> int:
+        """Return one total."""
+        running = sum(counts.get((name, label), 0) for counts in self._running.values())
+        return self._ended.get((name, label), 0) + running

@@ -1,0 +1,69 @@
+"""Who may open one more connection, and who gives way when too many wait for their hello.
+
+Counts of this worker only: a client whose connections spread over N workers may have N times its
+bound. Every table here has as many entries as there are open connections, and no more.
+"""
+
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Protocol
+
+from l4proxy.snapshot import Entrance
+
+TRUST_CACHE = 4_096
+"""Peers whose trust is remembered: the proxies before us are few, strangers push each other out."""
+
+
+class Waiting(Protocol):
+    """A connection without a whole hello."""
+
+    def give_way(self) -> None:
+        """End: it has waited longest, and others need the place."""
+
+
+class Admission:
+    """Open connections by client, and those that wait for their hello, the oldest first."""
+
+    __slots__ = ("_clients", "_waiting")
+
+    def __init__(self) -> None:
+        """Start with nobody."""
+        self._clients: dict[bytes, int] = {}
+        self._waiting: dict[Waiting, None] = {}
+
+    def admit(self, client: bytes, limit: int) -> bool:
+        """Count one more connection of a client, unless it has `limit` already (0: no limit)."""
+        count = self._clients.get(client, 0)
+        if limit and count >= limit:
+            return False
+        self._clients[client] = count + 1
+        return True
+
+    def leave(self, client: bytes) -> None:
+        """Count one connection of an admitted client less."""
+        count = self._clients[client] - 1
+        if count:
+            self._clients[client] = count
+        else:
+            del self._clients[client]
+
+    def wait(self, connection: Waiting, limit: int) -> None:
+        """Let a connection wait for its hello; beyond `limit` the oldest gives way."""
+        self._waiting[connection] = None
+        if len(self._waiting) > limit:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            oldest.give_way()
+
+    def waited(self, connection: Waiting) -> None:
+        """Hear that a connection waits no more."""
+        self._waiting.pop(connection, None)
+
+
+@lru_cache(maxsize=TRUST_CACHE)
+def trusts(entrance: Entrance, peer: bytes) -> bool:
+    """Return whether the PROXY header of a peer (packed address) is believed at an entrance."""
+    address = ip_address(peer)
+    mapped = getattr(address, "ipv4_mapped", None)
+    found = mapped or address
+    return any(found in ip_network(network) for network in entrance.trusted)

@@ -1,0 +1,62 @@
+"""What a worker counts. Names and labels come from code and configuration, never from a peer."""
+
+from collections import defaultdict
+
+from l4proxy.messages import Report
+
+ACCEPTED = "accepted"
+"""Connections accepted; label: none."""
+REFUSED = "refused"
+"""Connections refused; label: the reason."""
+FORWARDED = "forwarded"
+"""Connections relayed to a backend; label: pool/backend."""
+CHOSEN = "chosen"
+"""Decisions for a backend; label: pool/why."""
+DIAL_FAILED = "dial_failed"
+"""Dials that failed; label: pool/backend/reason."""
+ENDED = "ended"
+"""Relays that ended; label: how."""
+BYTES_UP = "bytes_to_backend"
+"""Bytes read from clients behind their hello; label: pool/backend."""
+BYTES_DOWN = "bytes_to_client"
+"""Bytes read from backends; label: pool/backend."""
+ACCEPT_PAUSED = "accept_paused"
+"""Times that accepting rested; label: why."""
+FAILURES = "internal_failures"
+"""Connections ended by an error nobody foresaw; label: its class."""
+
+LOG_DROPPED = "log_dropped"
+"""Lines of the access log that found the channel full; label: none."""
+
+ROWS_PER_REPORT = 4_096
+"""Counters in one message: some 200 KiB, well below the channel's frame bound."""
+
+
+class Counters:
+    """Counts since the worker's start, and which of them changed since they were last reported."""
+
+    __slots__ = ("_counts", "_reported")
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self._counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._reported: dict[tuple[str, str], int] = {}
+
+    def add(self, name: str, label: str = "", amount: int = 1) -> None:
+        """Count."""
+        self._counts[name, label] += amount
+
+    def changes(self) -> Report | None:
+        """Return what changed since `reported`, at most `ROWS_PER_REPORT`; None if nothing did."""
+        rows = []
+        for key, count in self._counts.items():
+            if self._reported.get(key) != count:
+                rows.append((*key, count))
+                if len(rows) == ROWS_PER_REPORT:
+                    break
+        return Report(tuple(rows)) if rows else None
+
+    def reported(self, report: Report) -> None:
+        """Note that a report is on its way; one that was dropped is made again."""
+        for name, label, count in report.counters:
+            self._reported[name, label] = count

@@ -1,0 +1,188 @@
+"""Opening the connection to a backend and saying the first words on it: the hello, replayed.
+
+Connect and first send go out back to back, without waiting for writability: on a near network that
+saves a wake-up, elsewhere the send says EAGAIN and the dial waits. A connection is not to be
+trusted before the first send succeeded: until then the kernel may still report a refusal.
+"""
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from socket import SocketType
+from typing import NamedTuple, Protocol
+
+from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine
+from l4proxy.limits import UNIX_RETRY_SECONDS
+from routing import Address
+
+_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; the socket module has no name for it before 3.12
+_NEW = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+
+class Dialled(NamedTuple):
+    """A connected backend. A tuple like `Call`: 0.3 µs to make, a frozen dataclass 0.9.
+
+    Attributes:
+        unsent: What the socket did not take of the words yet.
+        registered: The engine watches the socket already, for the dial had to wait.
+    """
+
+    sock: SocketType
+    unsent: bytes
+    registered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """The backend could not be reached.
+
+    Attributes:
+        code: errno of the failed call; ETIMEDOUT at the deadline.
+    """
+
+    code: int
+
+    @property
+    def reason(self) -> str:
+        """Return the failure as a metric label, such as `econnrefused`."""
+        return errno.errorcode.get(self.code, "unknown").lower()
+
+    @property
+    def explanation(self) -> str:
+        """Return the failure as the system words it."""
+        return os.strerror(self.code)
+
+
+class Dialler(Protocol):
+    """Who waits for a dial."""
+
+    def dialled(self, outcome: Dialled | DialFailed) -> None:
+        """Take the outcome; a connected socket is the dialler's from then on."""
+
+    def on_failure(self, error: Exception) -> None:
+        """End: serving the dial raised an error nobody foresaw."""
+
+
+class Call(NamedTuple):
+    """What to dial, and what to say first.
+
+    Attributes:
+        words: The PROXY header, if any, and the hello: sent as far as the socket takes them.
+        timeout: Seconds from now until the dial has failed.
+        source: The local IP literal to leave from; None: the kernel chooses.
+    """
+
+    address: Address
+    words: bytes
+    timeout: float
+    source: str | None = None
+
+
+def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
+    """Connect and send; `dialler.dialled` hears the outcome, perhaps before this returns."""
+    try:
+        sock = _socket(call)
+    except OSError as error:
+        dialler.dialled(DialFailed(error.errno or errno.EMFILE))
+        return
+    code = sock.connect_ex(_name(call.address))
+    if code == errno.EAGAIN and sock.family == socket.AF_UNIX:
+        # A Unix socket whose backlog is full says so at once, and never when it has room again.
+        _Waiting(engine, sock, call, dialler).start_retrying()
+        return
+    if code not in {0, errno.EINPROGRESS}:
+        sock.close()
+        dialler.dialled(DialFailed(code))
+        return
+    try:
+        sent = sock.send(call.words, socket.MSG_NOSIGNAL)
+    except BlockingIOError:
+        _Waiting(engine, sock, call, dialler).start()
+    except OSError as error:
+        sock.close()
+        dialler.dialled(DialFailed(error.errno or errno.EIO))
+    else:
+        dialler.dialled(Dialled(sock, call.words[sent:], registered=False))
+
+
+def _socket(call: Call) -> SocketType:
+    host = call.address.host
+    if host.startswith("/"):
+        return SocketType(socket.AF_UNIX, _NEW, 0)
+    sock = SocketType(socket.AF_INET6 if ":" in host else socket.AF_INET, _NEW, 0)
+    # The client's writes pass as they come: held back for an acknowledgement (Nagle), the second of
+    # two small ones was measured to take 44 ms.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if call.source is not None:
+        # The port is chosen at connect, unique only for its destination: without this flag one
+        # source address would give 28,000 connections to all backends together (ip(7)).
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        try:
+            sock.bind((call.source, 0))
+        except OSError:
+            sock.close()
+            raise
+    return sock
+
+
+def _name(address: Address) -> str | tuple[str, int]:
+    return address.host if address.host.startswith("/") else (address.host, address.port)
+
+
+class _Waiting:
+    """A connect that has not finished. It owns the socket until the outcome is told."""
+
+    __slots__ = ("_call", "_dialler", "_engine", "_give_up_at", "_sock", "deadline", "scheduled")
+
+    def __init__(self, engine: Engine, sock: SocketType, call: Call, dialler: Dialler) -> None:
+        self._engine = engine
+        self._sock = sock
+        self._call = call
+        self._dialler = dialler
+        self._give_up_at = self.deadline = engine.now + call.timeout
+        self.scheduled = NEVER
+
+    def start(self) -> None:
+        self._engine.register(self._sock.fileno(), WRITABLE, self)
+        self._engine.schedule(self)
+
+    def start_retrying(self) -> None:
+        self.deadline = self._engine.now + UNIX_RETRY_SECONDS
+        self._engine.schedule(self)
+
+    def on_ready(self, _events: int) -> None:
+        try:
+            sent = self._sock.send(self._call.words, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(error.errno or errno.EIO)
+            return
+        self._engine.cancel(self)
+        self._dialler.dialled(Dialled(self._sock, self._call.words[sent:], registered=True))
+
+    def on_deadline(self) -> None:
+        if self._engine.now >= self._give_up_at:
+            self._fail(errno.ETIMEDOUT)
+            return
+        code = self._sock.connect_ex(_name(self._call.address))
+        if code == errno.EAGAIN:
+            self.deadline = self._engine.now + UNIX_RETRY_SECONDS
+        elif code:
+            self._fail(code)
+        else:
+            self.deadline = self._give_up_at
+            self.start()
+
+    def on_failure(self, error: Exception) -> None:
+        self._engine.cancel(self)
+        self._engine.forget(self._sock.fileno())
+        self._sock.close()
+        self._dialler.on_failure(error)
+
+    def _fail(self, code: int) -> None:
+        self._engine.cancel(self)
+        self._engine.forget(self._sock.fileno())
+        self._sock.close()
+        self._dialler.dialled(DialFailed(code))

@@ -1,0 +1,194 @@
+"""The copy: bytes one way, untouched.
+
+The hot path, and it knows nothing: no names, no pools. A direction reads once per readiness into
+one shared buffer and sends at once; only what the sink did not take is kept, and while something is
+kept its source is not read, so the kernel's windows carry the back-pressure. No object is made for
+a chunk. What an end or a break means is for the relay to say.
+"""
+
+import select
+import socket
+from socket import SocketType
+from typing import Protocol, Self
+
+from l4proxy.dataplane.backlog import Backlog
+from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine
+from l4proxy.limits import READS_PER_TURN, RELAY_BUFFER_BYTES
+
+READ_ON = select.EPOLLRDHUP
+"""For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
+
+_BUFFER = bytearray(RELAY_BUFFER_BYTES)
+"""Shared by all relays of this process: nothing stays in it beyond one read and its send."""
+_VIEW = memoryview(_BUFFER)
+
+# Accepted sockets are blocking as the kernel made them: this flag saves the call that changes it.
+_RECEIVE = socket.MSG_DONTWAIT
+_SEND = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+
+class Joint(Protocol):
+    """What a direction tells: the relay that joins it to its peer."""
+
+    engine: Engine
+    backlog: Backlog
+    deadline: float
+    active_at: float
+    discarding: "Direction | None"
+
+    def source_ended(self, direction: "Direction") -> None:
+        """Hear that the source has ended, with nothing pending."""
+
+    def source_broke(self, direction: "Direction") -> None:
+        """Hear that the source was reset."""
+
+    def sink_broke(self, direction: "Direction", error: OSError) -> None:
+        """Hear that a send failed."""
+
+    def end_discarding(self) -> None:
+        """Hear that the source whose bytes are dropped has ended."""
+
+    def shed(self) -> None:
+        """Hear that what is kept must be given up."""
+
+    def on_failure(self, error: Exception) -> None:
+        """Hear of an error nobody foresaw."""
+
+
+class Direction:
+    """Half a relay: from `source` to `sink`. It watches the descriptor of its source.
+
+    Attributes:
+        pending: Bytes read and not yet taken by the sink, at most `RELAY_BUFFER_BYTES`; or None.
+        ended: Nothing more will be read: end of file, or the source broke; then nothing is pending.
+        delivered: Everything and the end of file have been handed to the sink's kernel buffer.
+        count: Bytes read from the source.
+    """
+
+    __slots__ = (
+        "_armed",
+        "_relay",
+        "count",
+        "delivered",
+        "ended",
+        "peer",
+        "pending",
+        "reset",
+        "sink",
+        "source",
+    )
+
+    peer: Self
+
+    def __init__(self, relay: Joint, source: SocketType, sink: SocketType) -> None:
+        """Make an idle direction; the relay joins it to its peer and registers its source."""
+        self._relay = relay
+        self.source = source
+        self.sink = sink
+        self.pending: bytes | memoryview | None = None
+        self.ended = False
+        self.delivered = False
+        self.reset = False
+        self.count = 0
+        self._armed = False
+
+    def on_ready(self, events: int) -> None:
+        """Take room that the source socket has for the other direction, then read from it."""
+        relay = self._relay
+        if relay.deadline == NEVER:
+            return  # ended in this very turn
+        relay.active_at = relay.engine.now
+        peer = self.peer
+        if peer.pending is not None:
+            peer.flush()
+        if not self.ended and self.pending is None:
+            self.pump(events)
+        elif relay.discarding is self:
+            self._discard()
+
+    def on_failure(self, error: Exception) -> None:
+        """End the whole relay."""
+        self._relay.on_failure(error)
+
+    def pump(self, events: int) -> None:
+        """Read and send until the source is empty, the sink is full or it is others' turn.
+
+        Args:
+            events: With EPOLLRDHUP the end of file is behind the data, with nothing to announce it
+                again; without it a short read has emptied the source, and new data is a new edge.
+        """
+        receive = self.source.recv_into
+        for _ in range(READS_PER_TURN):
+            try:
+                received = receive(_BUFFER, 0, _RECEIVE)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._relay.source_broke(self)
+                return
+            if not received:
+                self._relay.source_ended(self)
+                return
+            self.count += received
+            if not self._send(_VIEW[:received]):
+                return
+            if received < RELAY_BUFFER_BYTES and not events & select.EPOLLRDHUP:
+                return
+        self._relay.engine.again(self)
+
+    def flush(self) -> None:
+        """Send what is pending; when all of it is gone, go on where the direction stopped."""
+        pending, self.pending = self.pending, None
+        if pending is None or not self._send(memoryview(pending)):
+            return
+        self._relay.backlog.release(self)
+        # What came in while we did not read has had its edge already: read to the very end.
+        self.pump(READ_ON)
+
+    def keep(self, rest: bytes) -> None:
+        """Start with bytes that were not read here: what a dial could not send of the hello."""
+        self._keep(rest)
+
+    def drop(self) -> None:
+        """Read nothing more, and forget what is pending."""
+        self.ended = True
+        self.pending = None
+        self._relay.backlog.release(self)
+
+    def give_up(self) -> None:
+        """End the relay: this direction has waited longest, and others need the room."""
+        self._relay.shed()
+
+    def _keep(self, rest: bytes) -> None:
+        self.pending = rest
+        # Once is enough: an edge for room comes only after a send that found none.
+        if not self._armed:
+            self._armed = True
+            self._relay.engine.modify(self.sink.fileno(), WRITABLE)
+        self._relay.backlog.keep(self, len(rest))
+
+    def _send(self, data: memoryview) -> bool:
+        try:
+            sent = self.sink.send(data, _SEND)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._relay.sink_broke(self, error)
+            return False
+        if sent == len(data):
+            return True
+        self._keep(bytes(data[sent:]))
+        return False
+
+    def _discard(self) -> None:
+        try:
+            for _ in range(READS_PER_TURN):
+                if not self.source.recv_into(_BUFFER, 0, _RECEIVE):
+                    self._relay.end_discarding()
+                    return
+        except BlockingIOError:
+            return
+        except OSError:
+            self._relay.end_discarding()
+            return
+        self._relay.engine.again(self)

@@ -1,0 +1,202 @@
+"""The worker's loop: ready descriptors and due deadlines, nothing else.
+
+A plain epoll loop, edge-triggered, one watcher a descriptor. It knows no connection: it tells
+watchers that their descriptor is ready and things with a deadline that it is due. Edge-triggered
+registration costs one system call in a socket's life; level-triggered interest would have to be
+changed at every end of file and every full buffer.
+"""
+
+import heapq
+import select
+import time
+from typing import Protocol
+
+READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+"""Interest of a socket that we read: data, or the peer's end."""
+
+WRITABLE = READABLE | select.EPOLLOUT
+"""Interest of a socket that also waits for room to write, or for its connect to finish."""
+
+EVENTS_PER_TURN = 256
+"""Descriptors served between two looks at the clock: bounds how late a deadline can be noticed."""
+
+COMPACTION_FLOOR = 1_024
+"""Timers of ended things that are let lie before the heap is rebuilt without them."""
+
+NEVER = float("inf")
+"""The deadline of a thing that waits for no deadline any more."""
+
+
+class Watcher(Protocol):
+    """What the engine calls for a descriptor."""
+
+    def on_ready(self, events: int) -> None:
+        """Serve the descriptor. `events` (epoll bits) is a hint: only the system call is the truth.
+
+        A descriptor number may be closed and given out again within one turn, so a watcher can hear
+        of an event that was its predecessor's.
+        """
+
+    def on_failure(self, error: Exception) -> None:
+        """End what this watcher serves: one of its own calls raised an error nobody foresaw."""
+
+
+class Timed(Protocol):
+    """A thing with a deadline, which it may move to later at no cost."""
+
+    deadline: float
+    """Monotonic seconds at which `on_deadline` is due; `NEVER` once the thing has ended."""
+
+    scheduled: float
+    """The deadline under which the engine has it; only the engine writes it after the start."""
+
+    def on_deadline(self) -> None:
+        """Act on the deadline; a thing that lives on has moved its deadline when this returns."""
+
+    def on_failure(self, error: Exception) -> None:
+        """End: `on_deadline` raised an error nobody foresaw."""
+
+
+class Engine:
+    """An epoll instance, its watchers and its timers, served by one thread.
+
+    Attributes:
+        now: Monotonic seconds at the start of this turn. One clock reading serves a whole turn.
+    """
+
+    __slots__ = (
+        "_again",
+        "_ended",
+        "_epoll",
+        "_running",
+        "_sequence",
+        "_timers",
+        "_watchers",
+        "now",
+    )
+
+    def __init__(self) -> None:
+        """Create the epoll instance; `close` releases it."""
+        self._epoll = select.epoll()
+        self._watchers: dict[int, Watcher] = {}
+        self._timers: list[tuple[float, int, Timed]] = []
+        self._again: list[Watcher] = []
+        self._sequence = 0
+        self._ended = 0
+        self._running = False
+        self.now = time.monotonic()
+
+    def register(self, fd: int, events: int, watcher: Watcher) -> None:
+        """Tell `watcher` whenever `fd` becomes ready."""
+        self._watchers[fd] = watcher
+        self._epoll.register(fd, events)
+
+    def hand_over(self, fd: int, watcher: Watcher) -> None:
+        """Give a registered descriptor to another watcher: no system call."""
+        self._watchers[fd] = watcher
+
+    def modify(self, fd: int, events: int) -> None:
+        """Change the interest of a registered descriptor; readiness is reported afresh."""
+        self._epoll.modify(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        """Stop watching a descriptor that stays open."""
+        del self._watchers[fd]
+        self._epoll.unregister(fd)
+
+    def forget(self, fd: int) -> None:
+        """Drop the watcher of a descriptor that is about to be closed, which ends the interest."""
+        self._watchers.pop(fd, None)
+
+    def again(self, watcher: Watcher) -> None:
+        """Tell `watcher` in the next turn: it gave way to others though it had more to do."""
+        self._again.append(watcher)
+
+    def schedule(self, timed: Timed) -> None:
+        """Watch the deadline of `timed`: needed once, and again only after moving it to earlier."""
+        if timed.scheduled != NEVER:
+            self._ended += 1
+        self._sequence += 1
+        timed.scheduled = timed.deadline
+        heapq.heappush(self._timers, (timed.deadline, self._sequence, timed))
+
+    def cancel(self, timed: Timed) -> None:
+        """Forget a scheduled thing that has ended.
+
+        A burst of short connections would otherwise be remembered until their deadlines. The heap
+        is rebuilt when more than half of it has ended, so the cost for each is constant.
+        """
+        timed.deadline = NEVER
+        if timed.scheduled == NEVER:
+            return
+        timed.scheduled = NEVER
+        self._ended += 1
+        if self._ended > COMPACTION_FLOOR and self._ended * 2 > len(self._timers):
+            self._timers = [entry for entry in self._timers if entry[0] == entry[2].scheduled]
+            heapq.heapify(self._timers)
+            self._ended = 0
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._running = True
+        while self._running:
+            self.turn(self._patience())
+
+    def stop(self) -> None:
+        """End `run` after the present turn."""
+        self._running = False
+
+    def turn(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds (-1: for ever), then serve what is ready or due."""
+        ready = self._epoll.poll(timeout, EVENTS_PER_TURN)
+        self.now = time.monotonic()
+        watchers = self._watchers
+        for fd, events in ready:
+            watcher = watchers.get(fd)  # none: closed by a watcher served earlier in this turn
+            if watcher is not None:
+                try:
+                    watcher.on_ready(events)
+                except Exception as error:  # noqa: BLE001 - the boundary: one connection fails
+                    watcher.on_failure(error)
+        if self._again:
+            self._serve_again()
+        if self._timers and self._timers[0][0] <= self.now:
+            self._serve_due()
+
+    def close(self) -> None:
+        """Release the epoll instance; registered descriptors stay open."""
+        self._epoll.close()
+
+    def _patience(self) -> float:
+        if self._again:
+            return 0
+        if not self._timers:
+            return -1
+        return max(0.0, self._timers[0][0] - time.monotonic())
+
+    def _serve_again(self) -> None:
+        watchers, self._again = self._again, []
+        for watcher in watchers:
+            try:
+                watcher.on_ready(READABLE)
+            except Exception as error:  # noqa: BLE001 - the same boundary
+                watcher.on_failure(error)
+
+    def _serve_due(self) -> None:
+        while self._timers and self._timers[0][0] <= self.now:
+            due, _, timed = heapq.heappop(self._timers)
+            if due != timed.scheduled:
+                self._ended -= 1
+                continue
+            timed.scheduled = NEVER
+            if timed.deadline <= self.now:
+                _fire(timed)
+            if timed.deadline != NEVER and timed.scheduled == NEVER:
+                self.schedule(timed)
+
+
+def _fire(timed: Timed) -> None:
+    try:
+        timed.on_deadline()
+    except Exception as error:  # noqa: BLE001 - the same boundary
+        timed.on_failure(error)

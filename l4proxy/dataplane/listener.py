@@ -1,0 +1,112 @@
+"""Accepting: as many connections as there is room for, and never a spin when there is none."""
+
+import errno
+import select
+import socket
+from socket import SocketType
+from typing import Final, Protocol
+
+from l4proxy.dataplane.addresses import packed
+from l4proxy.dataplane.engine import NEVER, Engine
+from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG
+
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""Nothing is wrong with client or listener: this process or machine has no room (accept(2))."""
+
+
+class Host(Protocol):
+    """Who takes accepted clients: the worker."""
+
+    def has_room(self) -> bool:
+        """Return whether one more connection may be opened."""
+
+    def client_accepted(self, sock: SocketType, address: bytes, port: int, number: int) -> None:
+        """Take over a socket, with the peer's packed address, accepted by listener `number`."""
+
+    def accept_paused(self, why: str) -> None:
+        """Hear that accepting rests for a moment."""
+
+    def report_failure(self, error: Exception) -> None:
+        """Report an error nobody foresaw."""
+
+
+class Listener:
+    """A listening socket under the engine's eye. It owns the socket.
+
+    Level-triggered, unlike relays: what is not accepted now is reported again. How many are tried
+    in one turn adapts: a failed accept costs as much as a good one, so after it the next turn tries
+    one, and a turn that found all it tried lets the next one try twice as many.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_engine",
+        "_family",
+        "_host",
+        "_number",
+        "_sock",
+        "deadline",
+        "scheduled",
+    )
+
+    def __init__(self, engine: Engine, sock: SocketType, host: Host, number: int) -> None:
+        """Watch a bound, listening, non-blocking socket, the configuration's `number`-th."""
+        self._number = number
+        self._engine = engine
+        self._sock = sock
+        self._host = host
+        self._family = sock.family
+        self._batch = 1
+        self.deadline = NEVER
+        self.scheduled = NEVER
+        engine.register(sock.fileno(), select.EPOLLIN, self)
+
+    def on_ready(self, _events: int) -> None:
+        """Accept a batch."""
+        for _ in range(self._batch):
+            if not self._host.has_room():
+                self._pause("connections")
+                return
+            if not self._accept():
+                self._batch = 1
+                return
+        self._batch = min(self._batch * 2, ACCEPTS_PER_TURN)
+
+    def on_deadline(self) -> None:
+        """Accept again."""
+        self.deadline = NEVER
+        self._engine.modify(self._sock.fileno(), select.EPOLLIN)
+
+    def on_failure(self, error: Exception) -> None:
+        """Report; the listener goes on."""
+        self._host.report_failure(error)
+
+    def close(self) -> None:
+        """Accept what has waited, as far as there is room, then stop listening."""
+        for _ in range(BACKLOG):
+            if not self._host.has_room() or not self._accept():
+                break
+        self._engine.cancel(self)
+        self._engine.unregister(self._sock.fileno())
+        self._sock.close()
+
+    def _accept(self) -> bool:
+        try:
+            # What socket.accept() calls, without its wrapper object; typeshed does not know it.
+            fd, name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._pause(errno.errorcode[error.errno].lower())
+                return False
+            return True  # the client was gone before we came (ECONNABORTED and its like)
+        sock = SocketType(self._family, socket.SOCK_STREAM, 0, fd)
+        self._host.client_accepted(sock, packed(name[0]), name[1], self._number)
+        return True
+
+    def _pause(self, why: str) -> None:
+        self._host.accept_paused(why)
+        self._engine.modify(self._sock.fileno(), 0)
+        self.deadline = self._engine.now + ACCEPT_PAUSE_SECONDS
+        self._engine.schedule(self)

@@ -1,0 +1,107 @@
+"""Reading the client's first flight into a peeker, under one absolute deadline.
+
+The deadline counts from accept and nothing moves it: progress buys no time, so a client that sends
+a byte a second is cut like one that sends none.
+"""
+
+import socket
+from socket import SocketType
+from typing import Protocol
+
+from l4proxy.dataplane.engine import NEVER, READABLE, Engine
+from l4proxy.first_flight import Flight, FlightEvent
+from l4proxy.limits import RELAY_BUFFER_BYTES
+from l4proxy.proxy_protocol import HeaderRejected
+from sni import NEED_DATA, HelloReceived, HelloRejected
+
+_BUFFER = bytearray(RELAY_BUFFER_BYTES)
+_VIEW = memoryview(_BUFFER)
+
+
+class Host(Protocol):
+    """Who waits for the hello."""
+
+    def hello_read(self, outcome: HelloReceived | HelloRejected | HeaderRejected) -> None:
+        """Take the hello, or why there is none."""
+
+    def hello_missed(self) -> None:
+        """Hear that the deadline passed without a whole hello."""
+
+    def client_lost(self) -> None:
+        """Hear that the client reset its connection."""
+
+    def on_failure(self, error: Exception) -> None:
+        """End: reading raised an error nobody foresaw."""
+
+
+def read_now(sock: SocketType, flight: Flight) -> bool:
+    """Feed what the socket holds to the reader; False if it holds nothing now.
+
+    Raises:
+        OSError: The client reset the connection.
+    """
+    try:
+        received = sock.recv_into(_BUFFER, 0, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    if received:
+        flight.receive_data(bytes(_VIEW[:received]))
+    else:
+        flight.receive_eof()
+    return True
+
+
+class Preread:
+    """A client whose hello has not come whole. It watches the socket and never closes it."""
+
+    __slots__ = ("_engine", "_flight", "_host", "_sock", "deadline", "scheduled")
+
+    def __init__(self, engine: Engine, sock: SocketType, flight: Flight, host: Host) -> None:
+        """Prepare to read; `start` begins."""
+        self._engine = engine
+        self._sock = sock
+        self._flight = flight
+        self._host = host
+        self.deadline = NEVER
+        self.scheduled = NEVER
+
+    def start(self, deadline: float) -> None:
+        """Watch the socket until `deadline`, monotonic seconds."""
+        self.deadline = deadline
+        self._engine.register(self._sock.fileno(), READABLE, self)
+        self._engine.schedule(self)
+
+    def stop(self) -> None:
+        """Wait no more; the engine still watches the socket."""
+        self._engine.cancel(self)
+
+    def on_ready(self, _events: int) -> None:
+        """Read, and tell the host what came of it."""
+        if self.deadline == NEVER:
+            return
+        try:
+            event = self._read()
+        except OSError:
+            self._engine.cancel(self)
+            self._host.client_lost()
+            return
+        if event is not NEED_DATA:
+            self._engine.cancel(self)
+            self._host.hello_read(event)
+
+    def on_deadline(self) -> None:
+        """Give up."""
+        self._engine.cancel(self)
+        self._host.hello_missed()
+
+    def on_failure(self, error: Exception) -> None:
+        """End the connection."""
+        self._engine.cancel(self)
+        self._host.on_failure(error)
+
+    def _read(self) -> FlightEvent:
+        """Read until nothing is left or the reader has an answer."""
+        event: FlightEvent = NEED_DATA
+        while event is NEED_DATA and read_now(self._sock, self._flight):
+            event = self._flight.next_event()
+        return event

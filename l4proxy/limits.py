@@ -1,0 +1,83 @@
+"""Every bound of the daemon that the configuration does not set: name, unit, reason.
+
+Bounds of the hello stand in `sni`, those of a decision in `routing`, those that an operator may set
+in `l4proxy.config`. `docs/limits.md` lists them all.
+"""
+
+RELAY_BUFFER_BYTES = 64 * 1024
+"""One read of a relay. What the other side cannot take is kept: at most this a direction."""
+
+READS_PER_TURN = 4
+"""Full reads of one direction before others get their turn: 256 KiB, some 50 µs of copying."""
+
+ACCEPTS_PER_TURN = 64
+"""Connections accepted before others get their turn: the flood waits in the kernel's backlog."""
+
+BACKLOG = 4_096
+"""Connections that wait in the kernel for one listening socket; the kernel may cap it lower."""
+
+DEFER_ACCEPT_SECONDS = 1
+"""TCP_DEFER_ACCEPT: accept and first read in one wake-up. Five hid silent clients for 7 s."""
+
+ACCEPT_PAUSE_SECONDS = 0.01
+"""How long accepting rests when descriptors or connections are used up: it never spins."""
+
+LINGER_SECONDS = 1.0
+"""How long a refused client is read from after its alert, so that a reset does not destroy it."""
+
+RESET_DELIVERY_SECONDS = 0.01
+"""How soon a reset that waits for undelivered bytes first looks whether they are gone."""
+
+DIAL_ATTEMPTS = 3
+"""Backends tried for one connection: one that is down costs a retry, a dead pool costs no storm."""
+
+DESCRIPTORS_PER_CONNECTION = 2
+"""The client's socket and the backend's."""
+
+RESERVED_DESCRIPTORS = 64
+"""Kept for listeners, epoll, the channel, libraries: not counted as room for connections."""
+
+MAX_BACKENDS = 4_096
+"""Cells of the shared load table, over all pools: 16 KiB of memory a worker."""
+
+REPORT_SECONDS = 1.0
+"""How often a worker reports its counters."""
+
+PUBLISH_SECONDS = 0.1
+"""At least this between two snapshots to a worker: a flapping pool costs ten a second, no more."""
+
+DOWN_FRAME_BYTES = 64 * 1024 * 1024
+"""Largest message to a worker: 1,000 backends take 195 kB, so this is a fuse, not a limit."""
+
+UP_FRAME_BYTES = 1024 * 1024
+"""Largest message from a worker, whose process handles hostile bytes: more ends the worker."""
+
+UP_QUEUE_BYTES = 1024 * 1024
+"""What a worker holds for a supervisor that does not read: beyond it reports are dropped."""
+
+RESPAWN_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
+"""Waits before the first, second … replacement of a worker that keeps dying within a minute."""
+
+WORKER_START_SECONDS = 15.0
+"""A worker that has not said it is ready by then is killed and replaced."""
+
+LOG_BATCH_BYTES = 64 * 1024
+"""Access-log text that leaves a worker in one message."""
+
+LOG_DELAY_SECONDS = 0.2
+"""How long a line of the access log waits for others to travel with."""
+
+LOG_QUEUE_BATCHES = 256
+"""Batches that wait for the log's writer, 16 MiB at most: beyond it lines are dropped, counted."""
+
+LOGGED_PROTOCOLS = 8
+"""ALPN names in a line of the access log: clients offer two or three."""
+
+WAITING_SHARE = 0.5
+"""Of the connections allowed, those that may wait for their hello: beyond it the oldest goes."""
+
+SETTLED_SECONDS = 1.0
+"""After this a relay gets the options of long connections: short ones never pay for the calls."""
+
+UNIX_RETRY_SECONDS = 0.02
+"""How often a dial asks a Unix socket again whose backlog is full: it never says when it is not."""

@@ -1,0 +1,74 @@
+"""Open connections per backend and worker, in memory that all processes of a balancer see.
+
+One anonymous shared mapping, one row a worker, one cell a backend; each cell has one writer, the
+worker of its row. So a choice by load and a bound on a backend hold across workers without a
+message. A reader may see a count that is a moment old, never a torn one: a cell is one aligned
+32-bit word.
+"""
+
+import mmap
+import os
+
+from l4proxy.limits import MAX_BACKENDS
+from routing import BackendIndex
+
+_CELL_BYTES = 4
+_TOTAL = MAX_BACKENDS
+_STRIDE = MAX_BACKENDS + 1
+"""Cells of a row: one a backend, and the worker's open connections of every kind at the end."""
+
+
+class SharedLoad:
+    """The table, mapped into this process. Implements `routing.LoadView` over all rows."""
+
+    __slots__ = ("_cells", "_mapping", "_rows")
+
+    def __init__(self, descriptor: int, rows: int) -> None:
+        """Map `rows` rows of the memory behind `descriptor`, which stays the caller's."""
+        self._mapping = mmap.mmap(descriptor, rows * _STRIDE * _CELL_BYTES)
+        self._cells = memoryview(self._mapping).cast("i")
+        self._rows = [self.row(number) for number in range(rows)]
+
+    def connections(self, index: BackendIndex, /) -> int:
+        """Return the connections open to a backend."""
+        return sum(self._cells[index::_STRIDE])
+
+    def sessions(self, index: BackendIndex, /) -> int:
+        """Return the sessions on a backend: in this version its open connections."""
+        return sum(self._cells[index::_STRIDE])
+
+    def total_sessions(self, indices: tuple[BackendIndex, ...], /) -> int:
+        """Return the sessions on several backends together."""
+        return sum(sum(map(row.__getitem__, indices)) for row in self._rows)
+
+    def open_connections(self) -> int:
+        """Return the connections open in all workers, those without a backend included."""
+        return sum(self._cells[_TOTAL::_STRIDE])
+
+    def row(self, number: int) -> "memoryview[int]":
+        """Return the writable cells of one worker: [backend index], and [TOTAL] at the end."""
+        start = number * _STRIDE
+        return self._cells[start : start + _STRIDE]
+
+    def clear(self, number: int) -> None:
+        """Zero the row of a worker that has ended: its connections ended with it."""
+        start = number * _STRIDE * _CELL_BYTES
+        self._mapping[start : start + _STRIDE * _CELL_BYTES] = bytes(_STRIDE * _CELL_BYTES)
+
+    def close(self) -> None:
+        """Unmap; rows that were handed out are released first by whoever took them."""
+        for row in self._rows:
+            row.release()
+        self._cells.release()
+        self._mapping.close()
+
+
+TOTAL = BackendIndex(_TOTAL)
+"""The cell of a row that counts the worker's open connections."""
+
+
+def create(rows: int) -> int:
+    """Create zeroed memory for `rows` workers; return its descriptor, the caller's to close."""
+    descriptor = os.memfd_create("l4proxy-load", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, rows * _STRIDE * _CELL_BYTES)
+    return descriptor

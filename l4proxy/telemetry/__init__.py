@@ -1,0 +1,1 @@
+"""What the balancer counts, in the form that monitoring reads."""

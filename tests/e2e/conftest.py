@@ -1,0 +1,35 @@
+"""What the end-to-end tests share: daemons that end with their test, certificates."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.balancer import Start, running
+from tests.e2e.certificates import Authority
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts daemons for one test."""
+    with ExitStack() as stack:
+        yield lambda config: stack.enter_context(running(_folder(tmp_path), config))
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts daemons for all tests of a module."""
+    base = tmp_path_factory.mktemp("daemons")
+    with ExitStack() as stack:
+        yield lambda config: stack.enter_context(running(_folder(base), config))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority that clients of these tests trust."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+def _folder(base: Path) -> Path:
+    return base / f"daemon-{len(list(base.iterdir()))}"

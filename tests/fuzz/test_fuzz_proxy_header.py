@@ -1,0 +1,45 @@
+"""The fuzz target of the PROXY header holds on a small corpus and on what a fuzzer tries first."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l4proxy.proxy_protocol import ProxyHeader, encode_v2
+from tests.fuzz.fuzz_proxy_header import check
+from tests.l4proxy.proxy_protocol import headers
+from tests.l4proxy.proxy_protocol.headers import tlv, v2, wired
+from tests.sni.hellos import Hello
+
+HELLO = Hello().wire()
+CORPUS = [
+    b"",
+    HELLO,
+    headers.LINE_4 + HELLO,
+    headers.LINE_6 + HELLO,
+    b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.9 56324 443\r\n" + HELLO,
+    b"PROXY UNKNOWN whatever\r\n" + HELLO,
+    v2() + HELLO,
+    v2(headers.BLOCK_6, headers.TCP6) + HELLO,
+    v2(headers.BLOCK_UNIX + wired(headers.EXTRAS), headers.UNIX) + HELLO,
+    v2(headers.BLOCK_4 + tlv(4, b"x") + wired(headers.EXTRAS)) + HELLO,
+    v2(wired(headers.EXTRAS), headers.UNSPEC, headers.LOCAL) + HELLO,
+    v2(length=65_535),
+    encode_v2(ProxyHeader(headers.CLIENT, headers.SERVER, headers.EXTRAS), checksum=True) + HELLO,
+]
+
+
+@pytest.mark.parametrize("data", CORPUS)
+def test_the_corpus_holds(data: bytes) -> None:
+    """Each input of the corpus keeps the promises."""
+    check(data)
+
+
+@given(st.sampled_from(CORPUS), st.data())
+def test_mutations_hold(seed: bytes, draw: st.DataObject) -> None:
+    """Inputs with bytes changed, cut out or put in keep the promises."""
+    changed = bytearray(seed)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        at = draw.draw(st.integers(0, min(len(changed), 120)))
+        end = draw.draw(st.integers(at, min(at + 3, len(changed))))
+        changed[at:end] = draw.draw(st.binary(max_size=3))
+    check(bytes(changed))

@@ -1,0 +1,217 @@
+"""What may be changed, over which door, and what is said when it cannot be."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from l4proxy.admin.pages import reader
+from l4proxy.admin.replies import Answer
+from l4proxy.admin.server import serve_admin
+from l4proxy.admin.writes import MAX_BODY_BYTES, Change, writer
+from l4proxy.control.listeners import UnixListener
+from l4proxy.control.membership import Member, TooMany
+from l4proxy.control.plan import TooManyBackends
+from routing import Address, BackendName, PoolName
+from tests.l4proxy.telemetry.fake import FakeBalancer
+
+PATIENCE = 20.0
+PAGE = "/api/v1/pools/app/backends"
+GOOD = {"address": "10.0.0.3:8443", "weight": 2}
+
+
+class Changed(FakeBalancer):
+    """A balancer whose backends are changed, or that fails as a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_force = True
+        self.error: Exception | None = None
+
+    async def put_backend(self, pool: PoolName, member: Member) -> Change:
+        """Put it onto the roll."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        there = pool in self.roster.roll and [each.name for each in self.roster.members(pool)]
+        member = self.roster.roll.put(pool, member)
+        created = not there or member.name not in there
+        return Change(pool, member, created=created, version=4, in_force=self.in_force)
+
+    async def delete_backend(self, pool: PoolName, name: BackendName) -> Change:
+        """Take it off the roll."""
+        await asyncio.sleep(0)
+        gone = self.roster.roll.delete(pool, name)
+        return Change(pool, gone, version=4, in_force=self.in_force)
+
+
+@contextlib.asynccontextmanager
+async def serving(answer: Answer, path: Path) -> AsyncIterator[Path]:
+    """An admin API on a unix socket."""
+    listener = UnixListener(path)
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(serve_admin(listener.sock, answer))
+        yield path
+        task.cancel()
+
+
+def _ask(path: Path, method: str, page: str, body: bytes) -> tuple[int, dict[str, object]]:
+    connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
+    with socket.socket(socket.AF_UNIX) as connection.sock:
+        connection.sock.settimeout(PATIENCE)
+        connection.sock.connect(str(path))
+        connection.request(method, page, body)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+async def ask(
+    balancer: Changed, tmp_path: Path, method: str, page: str, document: object = None
+) -> tuple[int, dict[str, object]]:
+    """Status and document of one request over the writable door."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    async with serving(writer(balancer), tmp_path / "admin.sock") as path:
+        return await asyncio.to_thread(_ask, path, method, page, body)
+
+
+async def test_a_backend_is_put(tmp_path: Path) -> None:
+    """The first time it is created, again it is there; another weight is a change."""
+    balancer = Changed()
+    for document, expected in ((GOOD, 201), (GOOD, 200), ({**GOOD, "weight": 5}, 200)):
+        status, answer = await ask(balancer, tmp_path, "PUT", f"{PAGE}/new", document)
+        assert (status, answer["weight"]) == (expected, document["weight"])
+        assert answer == {
+            "pool": "app",
+            "name": "new",
+            "address": "10.0.0.3:8443",
+            "weight": document["weight"],
+            "snapshot": 4,
+            "in_force": True,
+        }
+    new = Member(BackendName("new"), Address("10.0.0.3", 8443), 5)
+    assert balancer.roster.members(PoolName("app"))[0].weight == new.weight
+
+
+async def test_a_backend_is_deleted(tmp_path: Path) -> None:
+    """Once; then there is none."""
+    balancer = Changed()
+    assert (await ask(balancer, tmp_path, "DELETE", f"{PAGE}/a"))[0] == 200
+    status, answer = await ask(balancer, tmp_path, "DELETE", f"{PAGE}/a")
+    assert (status, answer) == (404, {"error": "found no backend 'a' in the pool"})
+
+
+async def test_names_travel_quoted(tmp_path: Path) -> None:
+    """An address with brackets is a name too."""
+    page = "/api/v1/pools/api/backends/%5B2001:db8::1%5D:443"
+    assert (await ask(Changed(), tmp_path, "DELETE", page))[0] == 200
+
+
+async def test_what_is_not_in_force_yet_is_accepted(tmp_path: Path) -> None:
+    """A worker that is slow to obey is said."""
+    balancer = Changed()
+    balancer.in_force = False
+    status, answer = await ask(balancer, tmp_path, "PUT", f"{PAGE}/new", GOOD)
+    assert (status, answer["in_force"]) == (202, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "said"),
+    [
+        ("new", b"", "found no JSON"),
+        ("new", b"{", "found no JSON"),
+        ("new", b"[" * 4_000, "found no JSON"),
+        ("new", b"\xff", "found no JSON"),
+        ("new", [], "expected a JSON object"),
+        ("new", {"weight": 1}, "expected a JSON object"),
+        ("new", {**GOOD, "wieght": 1}, "found the key 'wieght'"),
+        ("new", {**GOOD, "weight": 0}, "found 0, expected"),
+        ("new", {**GOOD, "weight": 257}, "found 257, expected"),
+        ("new", {**GOOD, "weight": "2"}, "found '2', expected"),
+        ("new", {**GOOD, "weight": True}, "found true, expected"),
+        ("new", {"address": "app.example.com:443"}, "expected ip:port"),
+        ("new", {"address": "10.0.0.3"}, "expected ip:port"),
+        ("new", {"address": 3}, "found 3, expected ip:port"),
+        ("new", {"address": "vsock:16:8443"}, "not in this version"),
+        ("n%20w", GOOD, "found 'n w', expected a name"),
+        ("n" * 64, GOOD, "expected a name"),
+        ("new", b" " * (MAX_BODY_BYTES + 1), f"found more than {MAX_BODY_BYTES} bytes"),
+    ],
+)
+async def test_what_is_no_backend_is_told(
+    tmp_path: Path, name: str, document: object, said: str
+) -> None:
+    """What was found and what was expected; nothing has changed."""
+    balancer = Changed()
+    status, answer = await ask(balancer, tmp_path, "PUT", f"{PAGE}/{name}", document)
+    assert status == 400
+    assert said in str(answer["error"])
+    assert [each.name for each in balancer.roster.members(PoolName("app"))] == ["a", "b"]
+
+
+async def test_a_backend_that_the_pool_cannot_dial_is_told(tmp_path: Path) -> None:
+    """The configuration refuses it too: the pool's sources are of the other family."""
+    text = """
+listeners: ["127.0.0.1:0"]
+routes: {app.example.com: app}
+pools: {app: {backends: ["10.0.0.1:443"], source: [10.0.0.5]}}
+"""
+    balancer = Changed()
+    balancer.snapshot = FakeBalancer(text).snapshot
+    status, answer = await ask(balancer, tmp_path, "PUT", f"{PAGE}/n", {"address": "[::1]:1"})
+    assert (status, "no IPv6 address" in str(answer["error"])) == (400, True)
+    assert (await ask(balancer, tmp_path, "PUT", f"{PAGE}/n", GOOD))[0] == 201
+    assert (await ask(balancer, tmp_path, "PUT", f"{PAGE}/u", {"address": "unix:/b"}))[0] == 201
+
+
+async def test_names_and_addresses_that_are_taken(tmp_path: Path) -> None:
+    """A conflict is no mistake of form."""
+    status, answer = await ask(Changed(), tmp_path, "PUT", f"{PAGE}/a", GOOD)
+    assert (status, "delete it first" in str(answer["error"])) == (409, True)
+
+
+async def test_a_pool_that_is_not_there(tmp_path: Path) -> None:
+    """The pools that there are, are named."""
+    status, answer = await ask(Changed(), tmp_path, "PUT", "/api/v1/pools/ap/backends/n", GOOD)
+    assert (status, "['api', 'app']" in str(answer["error"])) == (404, True)
+
+
+@pytest.mark.parametrize("error", [TooMany("full"), TooManyBackends("full")])
+async def test_no_room_is_told(tmp_path: Path, error: Exception) -> None:
+    """Where all places are taken, or held by connections of removed backends."""
+    balancer = Changed()
+    balancer.error = error
+    found = await ask(balancer, tmp_path, "PUT", f"{PAGE}/new", GOOD)
+    assert found == (507, {"error": "full"})
+
+
+async def test_a_daemon_that_stops_changes_nothing(tmp_path: Path) -> None:
+    """Whoever asks reads why."""
+    balancer = Changed()
+    balancer.stopping = True
+    assert (await ask(balancer, tmp_path, "DELETE", f"{PAGE}/a"))[0] == 503
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "OPTIONS"])
+async def test_other_methods_change_nothing(tmp_path: Path, method: str) -> None:
+    """Two methods write; on other pages none does."""
+    assert (await ask(Changed(), tmp_path, method, f"{PAGE}/a", GOOD))[0] == 405
+    assert (await ask(Changed(), tmp_path, "PUT", "/healthz", GOOD))[0] == 405
+
+
+async def test_the_pages_are_there_too(tmp_path: Path) -> None:
+    """Who may write may read."""
+    assert (await ask(Changed(), tmp_path, "GET", "/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_the_other_door_refuses_writes(tmp_path: Path, method: str) -> None:
+    """Where anybody of this machine may ask, nobody may change."""
+    async with serving(reader(FakeBalancer()), tmp_path / "admin.sock") as path:
+        status, answer = await asyncio.to_thread(_ask, path, method, f"{PAGE}/a", b"")
+    assert status == 403
+    assert "writes only over the unix socket" in str(answer["error"])

@@ -1,0 +1,127 @@
+"""Backends: those with an address, and those that DNS finds."""
+
+import pytest
+
+from l4proxy.config import BackendSettings, DiscoverySettings, ProxyHeader
+from routing import Address
+from tests.l4proxy.config.texts import LEAST, messages_of, mistakes_of, parse
+
+
+def with_backend(text: str) -> str:
+    """A configuration whose one backend, from line 3, column 15 on, is another."""
+    return LEAST.replace("10.0.0.1:443", text)
+
+
+def entry_of(text: str) -> BackendSettings | DiscoverySettings:
+    """The one entry of the one pool."""
+    (pool,) = parse(with_backend(text)).pools.values()
+    (entry,) = pool.entries
+    return entry
+
+
+@pytest.mark.parametrize("text", ["unix:/run/app/a.sock", "{address: 'unix:/run/app/a.sock'}"])
+def test_a_backend_may_be_a_unix_socket(text: str) -> None:
+    """Its path is the host, and its file the name."""
+    entry = entry_of(text)
+    assert isinstance(entry, BackendSettings)
+    assert (entry.address, entry.name) == (Address("/run/app/a.sock", 0), "a.sock")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("10.0.0.1:1", None),
+        ("{address: '10.0.0.1:1', proxy_protocol: off}", ProxyHeader.OFF),
+        ("{address: '10.0.0.1:1', proxy_protocol: v1}", ProxyHeader.V1),
+        ("{dns: {name: a.b, port: 1}}", None),
+        ("{dns: {name: a.b, port: 1}, proxy_protocol: v2}", ProxyHeader.V2),
+    ],
+)
+def test_a_backend_may_differ_from_its_pool(text: str, header: ProxyHeader | None) -> None:
+    """Off is a choice too; None is its pool's."""
+    assert entry_of(text).proxy_protocol is header
+
+
+def test_dns_is_asked_with_care_by_default() -> None:
+    """The system's resolver, every ten seconds; no answer leads to this machine."""
+    entry = entry_of("{dns: {name: Enclaves.Internal., port: 8443}}")
+    assert isinstance(entry, DiscoverySettings)
+    assert (entry.dns.name, entry.dns.port) == ("enclaves.internal", 8443)
+    assert (entry.dns.resolver, entry.dns.allow_loopback, entry.dns.every) == (None, False, 10.0)
+    assert entry.weight == 1
+
+
+def test_dns_may_be_asked_otherwise() -> None:
+    """Every setting is read."""
+    dns = "{name: a.b, port: 1, resolver: '127.0.0.1:5353', allow_loopback: true, every: 1s}"
+    entry = entry_of(f"{{dns: {dns}, weight: 3}}")
+    assert isinstance(entry, DiscoverySettings)
+    assert entry.dns.resolver == Address("127.0.0.1", 5353)
+    assert (entry.dns.allow_loopback, entry.dns.every, entry.weight) == (True, 1.0, 3)
+
+
+@pytest.mark.parametrize("word", ["system", "'system'"])
+def test_system_is_the_default_resolver(word: str) -> None:
+    """To say so is to say nothing."""
+    plain, said = (
+        "{dns: {name: a.b, port: 1}}",
+        f"{{dns: {{name: a.b, port: 1, resolver: {word}}}}}",
+    )
+    assert entry_of(plain) == entry_of(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{dns: {}}", "3:21: pools.app[0].dns.name: is missing"),
+        ("{dns: {name: a.b}}", "3:21: pools.app[0].dns.port: is missing"),
+        ("{dns: a.b}", "3:21: pools.app[0].dns: found 'a.b', expected a mapping {name, port, …}"),
+        ("{dns: ~}", "pools.app[0].dns: found nothing, expected a mapping {name, port, …}"),
+        ("{dns: off}", "pools.app[0].dns: found false, expected a mapping {name, port, …}"),
+        (
+            "{dns: {name: 10.0.0.1, port: 1}}",
+            "3:28: pools.app[0].dns.name: found '10.0.0.1', expect",
+        ),
+        (
+            "{dns: {name: a.b, port: 0}}",
+            "dns.port: found 0, expected a whole number from 1 to 65535",
+        ),
+        ("{dns: {name: a.b, port: https}}", "dns.port: found 'https', expected a whole number"),
+        (
+            "{dns: {name: a.b, port: 1, resolver: x}}",
+            "dns.resolver: found 'x', expected an IP addr",
+        ),
+        ("{dns: {name: a.b, port: 1, resolver: x}}", "), or system"),
+        ("{dns: {name: a.b, port: 1, every: 5}}", "did you mean 5s?"),
+        ("{dns: {name: a.b, port: 1, every: 0s}}", "expected a duration from 1s to 1h"),
+        ("{dns: {name: a.b, port: 1, allow_loopback: x}}", "found 'x', expected true or false"),
+        ("{dns: {name: a.b, port: 1, resolvr: x}}", "3:42: pools.app[0].dns.resolvr: unknown key"),
+        ("{dns: {name: a.b, port: 1, resolvr: x}}", "(did you mean resolver?)"),
+        ("{dns: {name: a.b, port: 1}, weight: 0}", "pools.app[0].weight: found 0"),
+        (
+            "{dns: {name: a.b, port: 1}, address: '10.0.0.1:1'}",
+            "3:43: pools.app[0].address: a backend has an address or is found by DNS: leave out th",
+        ),
+        (
+            "{dns: {name: a.b, port: 1}, name: x}",
+            "3:43: pools.app[0].name: what DNS finds is called by its address: leave the name out",
+        ),
+        (
+            "{address: '10.0.0.1:1', proxy_protocol: v3}",
+            "3:55: pools.app[0].proxy_protocol: found 'v3', expected off, v1 or v2",
+        ),
+        ("unix:a", "3:15: pools.app[0]: found 'unix:a', expected unix: and an absolute path, such"),
+        ("unix:/a/", "(did you mean unix:/a?)"),
+        ("{name: x}", "3:15: pools.app[0].address: is missing"),
+    ],
+)
+def test_backends_have_a_form(text: str, said: str) -> None:
+    """What does not fit is refused where it stands, with what would."""
+    assert said in messages_of(with_backend(text))
+
+
+@pytest.mark.parametrize("text", ["unix:a", "{dns: a.b}", "{dns: {name: 5, port: 1}}", "5"])
+def test_a_mistake_is_one(text: str) -> None:
+    """Nothing follows from it: no name, no other kind of backend."""
+    (mistake,) = mistakes_of(with_backend(text))
+    assert mistake.line == 3

@@ -1,0 +1,223 @@
+"""The plan: what a configuration says is what workers decide by."""
+
+import math
+
+import pytest
+
+from l4proxy.config import parse_config
+from l4proxy.control import plan as module
+from l4proxy.control.membership import Member
+from l4proxy.control.plan import (
+    Cells,
+    Room,
+    Standing,
+    TooManyBackends,
+    connections_for,
+    plan,
+)
+from l4proxy.control.roll import Roll
+from l4proxy.limits import MAX_BACKENDS, RESERVED_DESCRIPTORS
+from l4proxy.refusal import RefusalStyle
+from l4proxy.snapshot import (
+    Dialling,
+    Entrance,
+    ProxyVersion,
+    Timeouts,
+    decode_snapshot,
+    encode_snapshot,
+)
+from routing import (
+    Address,
+    Backend,
+    BackendIndex,
+    BackendName,
+    Balance,
+    Capacity,
+    HostPattern,
+    OpenConnections,
+    PoolName,
+    Route,
+)
+
+ROOM = Room(workers=2, descriptors=1_064)
+APP, API = PoolName("app"), PoolName("api")
+PLAIN = """
+listeners: ["127.0.0.1:8443"]
+routes: {app.example.com: app}
+pools: {app: ["127.0.0.1:443"]}
+"""
+RICH = """
+listeners:
+  - 127.0.0.1:8443
+  - {address: "[::1]:8444", proxy_protocol: true, trusted: [10.0.0.0/8, "::1"]}
+routes:
+  app.example.com: [{pool: app}, {pool: api, alpn: [h2]}]
+  "*.app.example.com": {pool: app, instance_name: true}
+  default: api
+refusal: reset
+pools:
+  app:
+    backends:
+      - {address: "10.0.0.1:1", name: one, weight: 3, proxy_protocol: v1}
+      - "[::1]:2"
+      - unix:/run/b.sock
+    proxy_protocol: v2
+    source: [10.0.0.5, "::5"]
+    balance: least_sessions
+    capacity: {count: connections, sessions_per_backend: 5, connections_per_backend: 7}
+    timeouts:
+      {connect: 1s, idle: 2m, half_closed: 3s, lifetime: 4h, user_timeout: 5s, keepalive: 6s}
+  api: ["10.0.0.3:3"]
+limits:
+  {connections: 300, per_client: off, hello_timeout: 4s, hello_bytes: 8KiB, buffers: 1MiB}
+access_log: stdout
+log_clients: full
+"""
+
+
+def key(pool: str, backend: str) -> tuple[PoolName, BackendName]:
+    """A backend of a pool."""
+    return PoolName(pool), BackendName(backend)
+
+
+def test_everything_said_is_in_the_snapshot() -> None:
+    """Routes, pools, capacities, timeouts and settings are those of the configuration."""
+    found = plan(parse_config(RICH, "rich"), Cells(), ROOM)
+    assert set(found.pools.table.routes) == {
+        Route(HostPattern.parse("app.example.com"), APP),
+        Route(HostPattern.parse("app.example.com"), API, frozenset([b"h2"])),
+        Route(HostPattern.parse("*.app.example.com"), APP, instance_name=True),
+    }
+    assert found.pools.table.default == API
+    app = found.pools.pools[APP]
+    assert app.backends == (
+        Backend(BackendName("one"), BackendIndex(0), Address("10.0.0.1", 1), 3),
+        Backend(BackendName("[::1]:2"), BackendIndex(1), Address("::1", 2)),
+        Backend(BackendName("b.sock"), BackendIndex(2), Address("/run/b.sock", 0)),
+    )
+    assert (app.balance, app.capacity) == (Balance.LEAST_SESSIONS, Capacity(5, 7))
+    assert found.pools.pools[API].backends[0].index == 3
+    assert found.timeouts[APP] == Timeouts(1.0, 120.0, 3.0, 14_400.0, 5.0, 6.0)
+    settings = found.settings
+    assert (settings.refusal, settings.hello_timeout) == (RefusalStyle.RESET, 4.0)
+    assert settings.hello.wire_bytes == 8_192
+    assert (settings.connections, settings.worker_connections) == (300, 500)
+    assert (settings.per_client, settings.buffers) == (0, 1_048_576)
+    assert (settings.access_log, settings.full_addresses) == (True, True)
+    assert settings.entrances == (
+        Entrance("127.0.0.1:8443"),
+        Entrance("[::1]:8444", proxied=True, trusted=("10.0.0.0/8", "::1/128")),
+    )
+
+
+def test_what_is_not_said_is_the_default() -> None:
+    """No end to a lifetime, no header, no source of our own, no access log, a bound a client."""
+    found = plan(parse_config(PLAIN, "plain"), Cells(), ROOM)
+    assert found.timeouts[APP].lifetime == math.inf
+    assert found.dialling[APP] == Dialling()
+    assert found.settings.per_client == 200
+    assert (found.settings.access_log, found.settings.full_addresses) == (False, False)
+
+
+def test_backends_are_dialled_as_each_expects() -> None:
+    """A backend's own PROXY header comes before its pool's; sources are text."""
+    dialling = plan(parse_config(RICH, "rich"), Cells(), ROOM).dialling[APP]
+    v1, v2 = ProxyVersion
+    assert dialling.proxy == {"one": v1, "[::1]:2": v2, "b.sock": v2}
+    assert dialling.sources == ("10.0.0.5", "::5")
+
+
+def test_those_who_exist_are_planned_for() -> None:
+    """Members beside the configuration's have cells too; who is not usable gets no traffic."""
+    config = parse_config(PLAIN, "plain")
+    roll = Roll(config)
+    roll.put(APP, Member(BackendName("put"), Address("10.0.0.7", 7), 4))
+    usable = {APP: frozenset({BackendName("put")})}
+    found = plan(config, Cells(), ROOM, Standing(roll, usable)).pools.pools[APP]
+    assert found.backends == (
+        Backend(BackendName("put"), BackendIndex(0), Address("10.0.0.7", 7), 4),
+        Backend(
+            BackendName("127.0.0.1:443"), BackendIndex(1), Address("127.0.0.1", 443), healthy=False
+        ),
+    )
+
+
+def test_a_check_of_the_cells_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is room for everybody, and for one more, is asked before anything is done."""
+    monkeypatch.setattr(module, "MAX_BACKENDS", 2)
+    roll, cells = Roll(parse_config(PLAIN, "plain")), Cells()
+    one = BackendName("127.0.0.1:443")
+    cells.check(roll, (APP, one), key("app", "more"))
+    with pytest.raises(TooManyBackends):
+        cells.check(roll, key("app", "more"), key("app", "most"))
+    with pytest.raises(KeyError):
+        cells[APP, one]
+
+
+@pytest.mark.parametrize("text", [PLAIN, RICH])
+def test_a_plan_can_be_sent(text: str) -> None:
+    """What the supervisor plans is what a worker decodes."""
+    found = plan(parse_config(text, "text"), Cells(), ROOM)
+    heard = decode_snapshot(encode_snapshot(found))
+    assert heard.pools.pools == found.pools.pools
+    assert heard.settings == found.settings
+    assert (heard.timeouts, heard.dialling) == (found.timeouts, found.dialling)
+
+
+def test_connections_left_to_us_are_what_all_workers_have_room_for() -> None:
+    """`auto` is the descriptors of every worker together."""
+    found = plan(parse_config(PLAIN, "plain"), Cells(), ROOM)
+    assert found.settings.connections == 2 * found.settings.worker_connections == 1_000
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"),
+    [(0, 1), (RESERVED_DESCRIPTORS + 3, 1), (1_024, 480), (1_048_576, 524_256)],
+)
+def test_two_descriptors_make_a_connection(descriptors: int, connections: int) -> None:
+    """What is reserved is not counted, and one connection is always possible."""
+    assert connections_for(descriptors) == connections
+
+
+def test_a_backend_keeps_its_cell() -> None:
+    """Over reloads, in any order, whoever comes or goes; the cell of one gone is free again."""
+    cells = Cells()
+    cells.assign([key("a", "1"), key("a", "2"), key("b", "1")])
+    before = {found: cells[found] for found in (key("a", "2"), key("b", "1"))}
+    cells.assign([key("c", "9"), key("b", "1"), key("a", "2")])
+    assert {found: cells[found] for found in before} == before
+    assert cells[key("c", "9")] == 0
+    with pytest.raises(KeyError):
+        cells[key("a", "1")]
+
+
+def test_a_cell_that_still_counts_is_not_given_away() -> None:
+    """The connections of a removed backend are never taken for those of a new one."""
+    load = OpenConnections()
+    cells = Cells(load)
+    cells.assign([key("a", "1")])
+    load.opened(cells[key("a", "1")])
+    cells.assign([key("a", "2")])
+    assert cells[key("a", "2")] == 1
+    load.closed(BackendIndex(0))
+    cells.assign([key("a", "2"), key("a", "3")])
+    assert cells[key("a", "3")] == 0
+
+
+def test_more_backends_than_cells_change_nothing() -> None:
+    """The refusal names both numbers, and the cells stay as they were."""
+    cells = Cells()
+    cells.assign([key("a", "1")])
+    many = [key("b", str(number)) for number in range(MAX_BACKENDS + 1)]
+    with pytest.raises(TooManyBackends, match=r"found 4097 .* at most 4096"):
+        cells.assign(many)
+    assert cells[key("a", "1")] == 0
+    cells.assign(many[:-1])
+    assert len({cells[found] for found in many[:-1]}) == MAX_BACKENDS
+
+
+def test_a_plan_beyond_the_cells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pool counts."""
+    monkeypatch.setattr(module, "MAX_BACKENDS", 2)
+    with pytest.raises(TooManyBackends):
+        plan(parse_config(RICH, "rich"), Cells(), ROOM)
