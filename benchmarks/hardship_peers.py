@@ -142,7 +142,9 @@ def visit(address: Address, seconds: float, rate: float) -> Service:
         time.sleep(max(0.0, begin + number / rate - time.monotonic()))
         started = time.monotonic()
         try:
-            with socket.create_connection(address, PATIENCE, (f"127.9.0.{number % 250 + 1}", 0)) as c:
+            with socket.create_connection(
+                address, PATIENCE, (f"127.9.0.{number % 250 + 1}", 0)
+            ) as c:
                 c.sendall(HELLO)
                 served = c.recv(100) == ANSWER
         except OSError:

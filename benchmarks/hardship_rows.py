@@ -4,13 +4,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 from hardship_endings import (
     ENDINGS,
@@ -21,16 +21,26 @@ from hardship_endings import (
     end_in_every_way,
     time_out,
 )
+from hardship_figures import GREETED, Figure, Stage, at_least, at_most, expect
 from hardship_peers import ANSWER, Flood, Manner, Service, backends, sources, visit
+
 from tests.e2e.backends import Backend, echo
-from tests.e2e.balancer import Balancer, Config, free_port, running
+from tests.e2e.balancer import Balancer, free_port
 from tests.e2e.processes import Process
-from tests.e2e.sockets import HELLO, NAME, TIMEOUT, connect, exactly
+from tests.e2e.sockets import HELLO, TIMEOUT, connect, exactly
 from tests.e2e.waiting import until
 from tests.sni.hellos import record
 
 KIB = 1024
-GREETED = {NAME.decode(): "app"}
+PRECISION_SECONDS = 0.1
+"""How far from its deadline a hello may be cut."""
+SILENT_SECONDS = 1.1
+"""The same for who says nothing: the kernel hands such a connection over after a second."""
+SILENT = "nothing"
+FOREVER = 60.0
+"""Seconds between the bytes of a client that says nothing."""
+FLOOD_TIMES = 3.0
+"""A flood, of what saturates the machine."""
 UNBOUND = {"per_client": "off"}
 HALF_HELLO = record(b"\x01\x00\x02\x00" + bytes(600))[:100]
 """The first 100 bytes of a hello of some 500."""
@@ -38,50 +48,6 @@ NINE_BYTES = b"\x16\x03\x01\x40\x00\x01\xff\xff\xff"
 """A record header and a handshake header that announces 16 MiB."""
 NINE_ALLOWED_BYTES = b"\x16\x03\x01\x40\x00\x01\x00\xff\x00"
 """The same for 65,280 bytes, which is less than may be announced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured figure.
-
-    Attributes:
-        what: What was measured.
-        found: As measured.
-        unit: Of what was found.
-        target: What we want to reach.
-        reached: Whether it is; None: there is no target, the figure is for comparison.
-    """
-
-    what: str
-    found: float
-    unit: str
-    target: str
-    reached: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Where a row runs.
-
-    Attributes:
-        folder: For its daemons.
-        scale: Of all counts and durations; 1 is full size.
-    """
-
-    folder: Path
-    scale: float
-
-    def count(self, full: int) -> int:
-        """A count at this scale."""
-        return max(12, int(full * self.scale))
-
-    @contextmanager
-    def daemon(self, config: Config) -> Iterator[Balancer]:
-        """A daemon that has no internal failures when the block ends."""
-        name = f"daemon-{len(list(self.folder.iterdir()))}"
-        with running(self.folder / name, {"routes": GREETED, **config}) as balancer:
-            yield balancer
-            assert not balancer.status()["internal_failures"]
 
 
 def endings(stage: Stage) -> Iterator[Figure]:
@@ -107,8 +73,8 @@ def endings(stage: Stage) -> Iterator[Figure]:
             count = _accepted(balancer) - before
             more = worker.descriptors - descriptors
             grown = (worker.resident - memory) / KIB
-    yield Figure(f"descriptors more after {count:,} endings", more, "", "0", more == 0)
-    yield Figure(f"memory more after {count:,} endings", grown, "KiB", "≤ 512", grown <= 512)
+    yield at_most(f"descriptors more after {count:,} endings", more, "", 0)
+    yield at_most(f"memory more after {count:,} endings", grown, "KiB", 512)
 
 
 def _end(balancer: Balancer, rounds: int, held: int) -> None:
@@ -132,14 +98,14 @@ def interleavings(stage: Stage) -> Iterator[Figure]:
             _settle(balancer)
     toll = drawn.toll
     what = f"over {toll.played:,} random half-closes and resets"
-    yield Figure(f"bytes lost {what}", toll.lost, "", "0", toll.lost == 0)
-    yield Figure(f"resets invented {what}", toll.invented, "", "0", toll.invented == 0)
+    yield at_most(f"bytes lost {what}", toll.lost, "", 0)
+    yield at_most(f"resets invented {what}", toll.invented, "", 0)
 
 
 def slow_hellos(stage: Stage) -> Iterator[Figure]:
     """When clients are cut that say their hello too slowly, from the deadline."""
     timeout = 3.0
-    manners = {"a byte a second": 1.0, "a byte each 2.9 s": timeout - 0.1, "nothing": 60.0}
+    manners = {"a byte a second": 1.0, "a byte each 2.9 s": timeout - 0.1, SILENT: FOREVER}
     config = {"pools": {"app": ["127.0.0.1:9"]}, "limits": {"hello_timeout": f"{timeout:.0f}s"}}
     with stage.daemon(config) as balancer:
         clients = [(name, pause) for name, pause in manners.items() for _ in range(20)]
@@ -149,11 +115,11 @@ def slow_hellos(stage: Stage) -> Iterator[Figure]:
             ]
             off = [(name, each.result() - timeout) for name, each in done]
     for name in manners:
-        worst = max((late for who, late in off if who == name), key=abs)
+        late = [each for who, each in off if who == name]
+        most = SILENT_SECONDS if name == SILENT else PRECISION_SECONDS
         said = f"cut after the deadline: client that says {name}"
-        silent = name == "nothing"
-        target, most = ("≤ 1.1", 1.1) if silent else ("± 0.1", 0.1)
-        yield Figure(said, worst, "s", target, -0.1 <= worst <= most)
+        yield at_most(f"{said}, latest", max(late), "s", most)
+        yield at_least(f"{said}, earliest", min(late), "s", -PRECISION_SECONDS)
 
 
 def _trickle(address: tuple[str, int], pause: float) -> float:
@@ -161,17 +127,18 @@ def _trickle(address: tuple[str, int], pause: float) -> float:
     with connect(address) as client:
         begun = time.monotonic()
         for byte in HELLO:
-            if pause < 60:
+            if pause != FOREVER:
                 client.sendall(bytes([byte]))
             client.settimeout(pause)
-            try:
-                client.recv(1)
-                break
-            except TimeoutError:
-                continue
-            except OSError:
+            with suppress(TimeoutError):
+                _hear_end(client)
                 break
         return time.monotonic() - begun
+
+
+def _hear_end(client: socket.socket) -> None:
+    with suppress(ConnectionError):
+        client.recv(1)
 
 
 def half_hellos(stage: Stage) -> Iterator[Figure]:
@@ -179,11 +146,11 @@ def half_hellos(stage: Stage) -> Iterator[Figure]:
     for count in (1_000, 4_900):
         found = _held(stage, stage.count(count), HALF_HELLO)
         what = f"memory for each of {stage.count(count):,} held half hellos of 100 bytes"
-        yield Figure(what, found, "KiB", "≤ 4", found <= 4)
+        yield at_most(what, found, "KiB", 4)
     count = stage.count(1_000)
     found = _held(stage, count, NINE_ALLOWED_BYTES)
     what = f"memory for each of {count:,} held, 9 bytes announcing 64 KiB"
-    yield Figure(what, found, "KiB", "≤ 4", found <= 4)
+    yield at_most(what, found, "KiB", 4)
 
 
 def _held(stage: Stage, count: int, first: bytes) -> float:
@@ -223,7 +190,7 @@ def announcements(stage: Stage) -> Iterator[Figure]:
                     client.recv(100)
             grown = (worker.resident - before) / count
     what = f"memory for each of {count:,} nine bytes announcing 16 MiB"
-    yield Figure(what, grown, "bytes", "< 64", grown < 64)
+    yield at_most(what, grown, "bytes", 64)
 
 
 def served_beside_half_hellos(stage: Stage) -> Iterator[Figure]:
@@ -242,33 +209,23 @@ def served_beside_half_hellos(stage: Stage) -> Iterator[Figure]:
 
 def served_beside_a_flood(stage: Stage) -> Iterator[Figure]:
     """How clients are served in a flood of whole hellos whose senders do not read."""
-    for addresses in (16,):
-        yield from _flooded(stage, addresses)
-
-
-def _flooded(stage: Stage, addresses: int) -> Iterator[Figure]:
-    with backends() as found:
-        pools = {"app": [found[Manner.WAITS]]}
-        with stage.daemon({"pools": pools}) as balancer:
-            _visit(balancer, 1)
-            capacity = _capacity(balancer, 3 * stage.scale)
-            quiet, busy, offered = [], [], []
-            for _ in range(3):
-                quiet.append(_visit(balancer, 4 * stage.scale))
-                flood = Flood(balancer.address, 3 * capacity, sources(addresses, 7))
-                time.sleep(1)
-                begun, before = time.monotonic(), flood.offered
-                busy.append(_visit(balancer, 4 * stage.scale))
-                offered.append((flood.offered - before) / (time.monotonic() - begun))
-                flood.stop()
-                until("the flood is over", lambda: balancer.open_connections() < 100)
-    judged = addresses < 100
-    beside = f"in a flood from {addresses:,} addresses"
-    yield Figure("connections a second that saturate it", capacity, "/s", "", None)
+    quiet, busy, offered = [], [], []
+    with backends() as found, stage.daemon({"pools": {"app": [found[Manner.WAITS]]}}) as balancer:
+        _visit(balancer, 1)
+        capacity = _capacity(balancer, 3 * stage.scale)
+        for _ in range(3):
+            quiet.append(_visit(balancer, 4 * stage.scale))
+            flood = Flood(balancer.address, FLOOD_TIMES * capacity, sources(16, 7))
+            time.sleep(1)
+            begun, before = time.monotonic(), flood.offered
+            busy.append(_visit(balancer, 4 * stage.scale))
+            offered.append((flood.offered - before) / (time.monotonic() - begun))
+            flood.stop()
+            _settle(balancer)
+    yield Figure("short connections a second that saturate this machine", capacity, "/s")
     ratio = median(offered) / capacity
-    yield Figure(f"offered {beside}, of that", ratio, "times", "3", ratio > 2.7)
-    for figure in _compared(beside, quiet, busy):
-        yield figure if judged else Figure(figure.what, figure.found, figure.unit, "", None)
+    yield at_least("offered by a flood from 16 addresses, of that", ratio, "times", 2.9)
+    yield from _compared("in that flood", quiet, busy)
 
 
 def _capacity(balancer: Balancer, seconds: float) -> float:
@@ -283,7 +240,7 @@ def _hurry(address: tuple[str, int], number: int, seconds: float) -> float:
     while time.monotonic() < begun + seconds:
         with connect(address, f"127.8.{number}.{count % 250 + 1}") as client:
             client.sendall(HELLO)
-            assert client.recv(100) == ANSWER
+            expect(client.recv(100) == ANSWER, "a client that is not served")
             count += 1
     return count / seconds
 
@@ -295,11 +252,10 @@ def _visit(balancer: Balancer, seconds: float) -> Service:
 
 
 def _compared(when: str, quiet: list[Service], busy: list[Service]) -> Iterator[Figure]:
-    share = min(each.share for each in busy)
-    yield Figure(f"clients served {when}", share, "%", "100", share == 100)
+    yield at_least(f"clients served {when}", min(each.share for each in busy), "%", 100)
     calm, rough = median(each.p99 for each in quiet), median(each.p99 for each in busy)
-    yield Figure(f"p99 of a connection {when}", rough, "ms", "", None)
-    yield Figure(f"p99 {when}, of quiet ({calm:.2f} ms)", rough / calm, "times", "≤ 2", rough <= 2 * calm)
+    yield Figure(f"p99 of a connection {when}", rough, "ms")
+    yield at_most(f"p99 {when}, of quiet ({calm:.2f} ms)", rough / calm, "times", 2)
 
 
 def deaths(stage: Stage) -> Iterator[Figure]:
@@ -315,11 +271,10 @@ def deaths(stage: Stage) -> Iterator[Figure]:
                     missed += spared
                     took.append(seconds * 1e3)
     what = f"of {len(took)} deaths"
-    yield Figure(f"connections of other workers cut, {what}", touched, "", "0", touched == 0)
-    yield Figure(f"clients waiting at the death not served, {what}", missed, "", "0", missed == 0)
-    again = median(took)
-    yield Figure(f"until accepting again, median {what}", again, "ms", "≤ 200", again <= 200)
-    yield Figure(f"until accepting again, worst {what}", max(took), "ms", "", None)
+    yield at_most(f"connections of other workers cut, {what}", touched, "", 0)
+    yield at_most(f"clients waiting at the death not served, {what}", missed, "", 0)
+    yield at_most(f"until accepting again, median {what}", median(took), "ms", 200)
+    yield Figure(f"until accepting again, worst {what}", max(took), "ms")
 
 
 def _kill(balancer: Balancer, seat: int) -> tuple[int, int, float]:
@@ -332,7 +287,7 @@ def _kill(balancer: Balancer, seat: int) -> tuple[int, int, float]:
         victim = balancer.workers()[seat]
         own = _ports(victim)
         foreign = [client for client in held if client.getsockname()[1] not in own]
-        assert foreign
+        expect(bool(foreign), "no connection of another worker")
         os.kill(victim.pid, signal.SIGKILL)
         killed = time.monotonic()
         new = [stack.enter_context(connect(balancer.address)) for _ in range(40)]
@@ -343,7 +298,7 @@ def _kill(balancer: Balancer, seat: int) -> tuple[int, int, float]:
         for client in foreign:
             client.sendall(b"?")
         cut = sum(client.recv(1) != b"?" for client in foreign)
-        until("the worker is replaced", lambda: len(balancer.workers()) == 2)
+        until("the worker is replaced", lambda: bool(balancer.workers()))
     return cut, len(new) - served, seconds
 
 
@@ -357,7 +312,7 @@ def _answered(client: socket.socket) -> bool:
 
 def _ports(worker: Process) -> set[int]:
     """The ports of the peers that a process is connected to."""
-    links = (os.readlink(entry) for entry in Path(f"/proc/{worker.pid}/fd").iterdir())
+    links = (str(entry.readlink()) for entry in Path(f"/proc/{worker.pid}/fd").iterdir())
     inodes = {link[8:-1] for link in links if link.startswith("socket:")}
     lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     return {int(row[2].split(":")[1], 16) for row in map(str.split, lines) if row[9] in inodes}
@@ -368,9 +323,7 @@ def _settle(balancer: Balancer) -> None:
 
 
 def _accepted(balancer: Balancer) -> int:
-    connections = balancer.status()["connections"]
-    assert isinstance(connections, dict)
-    return int(connections["accepted"])
+    return cast("Mapping[str, int]", balancer.status()["connections"])["accepted"]
 
 
 Row = Callable[[Stage], Iterator[Figure]]

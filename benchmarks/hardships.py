@@ -2,8 +2,8 @@
 
     make hardships [ARGS="--only deaths --scale 0.1"]
 
-Runs every row (some six minutes at full size), prints a table and writes it as JSON, with the
-machine that it was measured on.
+Runs every row (five minutes at full size), prints a table and, with --output FILE, writes it as
+JSON with the machine that it was measured on.
 """
 
 import argparse
@@ -18,9 +18,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from hardship_rows import ROWS, Figure, Stage
-
-RESULTS = Path(__file__).parent / "results" / "hardships.json"
+from hardship_figures import Figure, Stage
+from hardship_rows import ROWS
 
 
 def main() -> None:
@@ -47,7 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        help=f"a JSON file; rows that are not measured now stay in it (that of this repository is {RESULTS.name})",
+        help="a JSON file; rows that are not measured now stay in it",
     )
     return parser.parse_args()
 

@@ -31,6 +31,9 @@ RESET_DELIVERY_SECONDS = 0.01
 DIAL_ATTEMPTS = 3
 """Backends tried for one connection: one that is down costs a retry, a dead pool costs no storm."""
 
+SOURCE_ATTEMPTS = 8
+"""Source addresses tried for one dial: when so many have no port left, the others have none."""
+
 DESCRIPTORS_PER_CONNECTION = 2
 """The client's socket and the backend's."""
 

@@ -49,7 +49,7 @@ class Timeouts:
     idle: float
     half_closed: float
     lifetime: float = math.inf
-    user_timeout: float = 30.0
+    user_timeout: float = 120.0
     keepalive: float = 60.0
 
 

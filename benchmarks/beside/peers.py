@@ -19,7 +19,7 @@ MOST_OPEN = 9_000
 """Connections that each proxy is told to bear: twice as many descriptors, of 20,000."""
 
 SPLICE_PIPES = 200
-"""Pipes that HAProxy may splice through: the default, a quarter of its connections, is over 20,000."""
+"""Pipes that HAProxy may splice through; its default would need more than 20,000 descriptors."""
 
 NAMES = (SERVER_NAME, "localhost")
 """What is routed; `localhost` for programs that take their server name from the URL."""

@@ -1,4 +1,4 @@
-"""Whole TLS requests: wrk asks an nginx that speaks TLS, each request on a connection of its own."""
+"""Whole TLS requests: wrk asks an nginx, each request on a connection of its own."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ def measure_tls(bench: Bench) -> None:
     if not all(map(shutil.which, ("wrk", "nginx", "openssl"))):
         say("wrk, nginx or openssl is not here: no TLS requests")
         return
-    with _https(bench) as port:
+    with _https() as port:
         for workers, cpu, rate in ((1, TLS_CPU, TLS_RATE), (2, TLS_TWO_CPU, TLS_TWO_RATE)):
             with ExitStack() as stack:
                 proxies = [
@@ -71,7 +71,7 @@ def _wrk(bench: Bench, port: int) -> Drive:
 
 
 @contextmanager
-def _https(bench: Bench) -> Iterator[int]:
+def _https() -> Iterator[int]:
     """An nginx that answers requests over TLS; yields its port."""
     with TemporaryDirectory(prefix="bench-tls-") as name:
         folder = Path(name)

@@ -3,8 +3,7 @@
     PUT /api/v1/pools/{pool}/backends/{name}     {"address": "10.0.0.3:8443", "weight": 1}
     DELETE /api/v1/pools/{pool}/backends/{name}
 
-Both may be repeated: the second time changes nothing more. A change is answered when every worker
-decides by it.
+To repeat one changes nothing more. A change is answered when every worker decides by it.
 """
 
 import json

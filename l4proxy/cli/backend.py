@@ -14,7 +14,7 @@ _MORE = """\
 Asks the admin API of a daemon on this machine, over its unix socket: `admin: {socket: PATH}` in the
 daemon's configuration. What is put lasts until it is deleted or the daemon ends, reloads included.
 What is deleted gets no new connection, and finishes those that it has; one of the configuration is
-back with the next reload. Both may be repeated.
+back with the next reload. To put the same again changes nothing.
 
 examples:
   l4proxy backend put app enclave-d 10.0.0.14:8443 --weight 2

@@ -55,7 +55,7 @@ class TimeoutSettings(Section):
     lifetime: Annotated[float | None, or_word(OFF, duration("1m", "720h"))] = None
     """The age at which a connection is closed, however busy it is."""
 
-    user_timeout: Annotated[float, duration("1s", "1h")] = 30.0
+    user_timeout: Annotated[float, duration("1s", "1h")] = 120.0
     """For a peer to acknowledge what it was sent (TCP_USER_TIMEOUT); then it counts as gone."""
 
     keepalive: Annotated[float, duration("5s", "2h")] = 60.0

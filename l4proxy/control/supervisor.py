@@ -126,18 +126,7 @@ class Supervisor:
         self._publish()
         try:
             with self._signals():
-                async with asyncio.TaskGroup() as tasks:
-                    duties = [
-                        tasks.create_task(duty, name=name) for name, duty in self._duties().items()
-                    ]
-                    seats = [
-                        tasks.create_task(seat.occupy(), name=f"seat {seat.number}")
-                        for seat in self.seats
-                    ]
-                    await self._stop.wait()
-                    await self._finish(seats)
-                    for task in duties:
-                        task.cancel()
+                await self._serve()
         finally:
             self._close()
 
@@ -196,6 +185,17 @@ class Supervisor:
         except TimeoutError:
             return replace(change, version=version)
         return replace(change, version=version, in_force=True)
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            duties = [tasks.create_task(duty, name=name) for name, duty in self._duties().items()]
+            seats = [
+                tasks.create_task(seat.occupy(), name=f"seat {seat.number}") for seat in self.seats
+            ]
+            await self._stop.wait()
+            await self._finish(seats)
+            for task in duties:
+                task.cancel()
 
     def _plan(self) -> Snapshot:
         self.roster.changed.clear()

@@ -10,7 +10,7 @@ waits is a thing of its own (preread, dial, relay, linger) that calls back here.
 """
 
 import errno
-from random import random
+from random import random, sample
 from socket import SocketType
 from typing import assert_never
 
@@ -25,7 +25,7 @@ from l4proxy.dataplane.preread import Preread, read_now
 from l4proxy.dataplane.relay import Ending, Relay
 from l4proxy.dataplane.room import Peer, Room
 from l4proxy.first_flight import FirstFlight
-from l4proxy.limits import DIAL_ATTEMPTS
+from l4proxy.limits import DIAL_ATTEMPTS, SOURCE_ATTEMPTS
 from l4proxy.proxy_protocol import HeaderRejected, IpEndpoint, ProxyHeader
 from l4proxy.refusal import LocalReason, Refusal, refusal_of
 from l4proxy.snapshot import Dialling, Timeouts
@@ -212,7 +212,10 @@ class Connection:
         snapshot = room.snapshot
         self._timeouts = snapshot.timeouts[forward.pool]
         self._dialling = snapshot.dialling[forward.pool]
-        self._sources = self._dialling.sources_for(forward.backend.address)
+        sources = self._dialling.sources_for(forward.backend.address)
+        if sources:  # any of them, so that each gives its share of ports
+            sources = sample(sources, min(len(sources), SOURCE_ATTEMPTS))
+        self._sources = sources
         if self._record is not None:
             self._record.chosen(forward, room.engine.now)
         self._dial()
@@ -226,10 +229,7 @@ class Connection:
             words = introduce(version, origin, self._hello) + words
             if self._record is not None:
                 self._record.unique_id = origin.unique_id
-        source = None
-        if self._sources:
-            # Any of them, so that each gives its share of ports; those found empty are taken off.
-            source = self._sources.pop(int(random() * len(self._sources)))  # noqa: S311 - as above
+        source = self._sources.pop() if self._sources else None
         call = Call(backend.address, words, self._timeouts.connect, source)
         dial(self._room.engine, call, self)
 

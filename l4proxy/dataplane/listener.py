@@ -93,7 +93,7 @@ class Listener:
     def _accept(self) -> bool:
         try:
             # What socket.accept() calls, without its wrapper object; typeshed does not know it.
-            fd, name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+            fd, name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
         except BlockingIOError:
             return False
         except OSError as error:

@@ -17,7 +17,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @contextmanager
 def own_network() -> Iterator[None]:
-    """This thread, and what it starts, in a network that is its own: a loopback and nothing else.
+    """A network with a loopback and nothing else, for this thread and what it starts.
 
     The test is skipped where that is not allowed.
     """
@@ -35,7 +35,7 @@ def own_network() -> Iterator[None]:
 
 
 def ip(*words: str) -> None:
-    """Changes the network of this thread, with ip(8)."""
+    """Changes the network of this thread."""
     program = shutil.which("ip", path=_PROGRAMS)
     assert program is not None
     subprocess.run([program, *words], check=True)

@@ -1,4 +1,4 @@
-"""Faulty backends: their faults cost a client a moment where another can serve, and no byte twice."""
+"""Faulty backends: where another can serve a fault costs a moment, and nothing is said twice."""
 
 import itertools
 import socket
@@ -95,7 +95,7 @@ def test_who_ends_without_a_byte_is_passed_over(start: Start, fault: Serve) -> N
 
 @pytest.mark.parametrize(("fault", "was_reset"), [(_ends, False), (_resets, True)])
 def test_who_has_answered_is_believed(start: Start, fault: Serve, was_reset: bool) -> None:
-    """Behind a first byte of the backend its end, or its reset, is passed on and nobody else asked."""
+    """Behind a backend's first byte its end, or its reset, is passed on and nobody else asked."""
     with Backend(_greets_and(fault)) as faulty, Backend(naming(b"other")) as other:
         balancer = _balance(start, {"address": faulty.address, **FIRST}, other.address)
         assert say(balancer.address, HELLO) == Heard(SERVER_HELLO, was_reset)

@@ -73,7 +73,7 @@ def test_pools_show_routes_bounds_and_decisions() -> None:
         "idle": 3600.0,
         "half_closed": 30.0,
         "lifetime": None,
-        "user_timeout": 30.0,
+        "user_timeout": 120.0,
         "keepalive": 60.0,
     }
     assert (app["open"], app["discovery"], app["left_out"]) == (False, [], 0)
@@ -123,7 +123,7 @@ def test_documents_are_json() -> None:
 
 
 def test_backends_show_their_health() -> None:
-    """The verdict, why, since when, and how long a hold lasts; a pool without a well one is open."""
+    """The verdict, why, since when, how long a hold lasts; a pool with nobody well is open."""
     balancer = FakeBalancer()
     name, other = BackendName("a"), BackendName("b")
     balancer.roster.held = {

@@ -100,7 +100,7 @@ def test_every_default_is_shown() -> None:
                     "idle": "1h",
                     "half_closed": "30s",
                     "lifetime": False,
-                    "user_timeout": "30s",
+                    "user_timeout": "2m",
                     "keepalive": "1m",
                 },
             }

@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert ShutdownSettings().timeout == 30.0
     assert AdminSettings().address == Address("127.0.0.1", 9080)
     assert (limits.per_client, limits.buffers) == (200, 268_435_456)
-    assert (timeouts.lifetime, timeouts.user_timeout, timeouts.keepalive) == (None, 30.0, 60.0)
+    assert (timeouts.lifetime, timeouts.user_timeout, timeouts.keepalive) == (None, 120.0, 60.0)
     assert (AdminSettings().socket, parse(LEAST).access_log) == (None, None)
     assert parse(LEAST).log_clients is LogClients.PREFIX
 

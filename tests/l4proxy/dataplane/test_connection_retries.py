@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from l4proxy.limits import DIAL_ATTEMPTS, SETTLED_SECONDS, UNIX_RETRY_SECONDS
+from l4proxy.dataplane.dial import Call, Dialler, dial
+from l4proxy.dataplane.engine import Engine
+from l4proxy.limits import DIAL_ATTEMPTS, SETTLED_SECONDS, SOURCE_ATTEMPTS, UNIX_RETRY_SECONDS
 from l4proxy.snapshot import Dialling, ProxyVersion
 from routing import Address, BackendName
 from tests.l4proxy.dataplane.loopback import (
@@ -247,6 +249,26 @@ def test_without_any_source_the_backend_has_failed(stage: Stage) -> None:
         ("dial_failed", "app/b1/eaddrnotavail"): 1,
         ("refused", "no_backend_answered"): 1,
     }
+
+
+def test_of_many_sources_a_few_are_tried(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many addresses have no port left: so many binds for each backend, and one refusal."""
+    binds: list[str | None] = []
+
+    def note(engine: Engine, call: Call, dialler: Dialler) -> None:
+        binds.append(call.source)
+        dial(engine, call, dialler)
+
+    monkeypatch.setattr("l4proxy.dataplane.connection.dial", note)
+    sources = tuple(f"198.51.100.{number}" for number in range(1, 255))
+    use(stage, snapshot(*stage.ports, dialling=Dialling(sources=sources)))
+    client, _ = stage.arrive(HELLO)
+    settle(stage.engine, client.has_ended)
+    client.finish()
+    settle(stage.engine, lambda: stage.room.balanced)
+    assert stage.room.failures == []
+    assert len(binds) == 2 * SOURCE_ATTEMPTS
+    assert all(len(set(tried)) == SOURCE_ATTEMPTS for tried in (binds[:8], binds[8:]))
 
 
 # --- unix backends -------------------------------------------------------------------------------
