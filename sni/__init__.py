@@ -38,9 +38,10 @@ from sni.peek import (
     NeedData,
     PeekEvent,
 )
+from sni.pre_shared_key import PskIdentity
 from sni.records import MAX_HELLO_BYTES, MAX_HELLO_RECORDS, HelloLimits
 from sni.server_name import ServerName
-from sni.tickets import PskIdentity, offered_session_id, offered_tickets
+from sni.tickets import offered_session_id, offered_tickets
 
 __all__ = [
     "MAX_HELLO_BYTES",

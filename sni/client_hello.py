@@ -9,8 +9,8 @@ import struct
 from typing import Final, NamedTuple
 
 from sni.errors import AmbiguousHello, MalformedHello, UnexpectedMessage
+from sni.pre_shared_key import PskIdentity, read_pre_shared_key
 from sni.server_name import ServerName, read_server_name
-from sni.tickets import PskIdentity, read_pre_shared_key
 
 HANDSHAKE_HEADER: Final = 4  # msg_type and a 24-bit length (RFC 9846 §4)
 CLIENT_HELLO: Final = 0x01  # HandshakeType

@@ -1,14 +1,14 @@
 """The bench: the load, its backends, the proxies that are here, and the results so far."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from beside.load import Drive, Load
-from beside.peers import Peer
+from beside.peers import Peer, Scope
 from beside.processes import Cpu, cpu
 from beside.results import DIRECT, Results
 from beside.running import Running, running, warm_up
@@ -26,17 +26,24 @@ class Bench:
         backends: The ports of its backend.
         peers: The proxies that are compared.
         rounds: How often each is measured.
+        few: The same, where a round takes long and says much.
         scale: How much work a round has: 1 for the full run.
-        cache: A folder that outlives the run.
+        results: The values so far.
+        lost: The proxies whose rounds failed, a name for each round.
     """
 
     load: Load
     backends: tuple[int, ...]
     peers: list[Peer]
     rounds: int
+    few: int
     scale: float
-    cache: Path
     results: Results = field(default_factory=Results)
+    lost: list[str] = field(default_factory=list)
+
+    def taking_part(self, *scopes: Scope) -> list[Peer]:
+        """The peers of these scopes, and those that take part everywhere."""
+        return [peer for peer in self.peers if peer.scope in {Scope.ALL, *scopes}]
 
     def some(self, count: int) -> int:
         """So many connections, scaled to the length of the run."""
@@ -44,22 +51,34 @@ class Bench:
 
     @contextmanager
     def all_running(
-        self, *, workers: int = 1, log: bool = False, peers: list[Peer] | None = None
+        self, peers: list[Peer], *, workers: int = 1, log: bool = False
     ) -> Iterator[list[Running]]:
-        """Run all proxies at once, warm; the idle ones cost next to nothing."""
+        """Run these proxies at once, warm; the idle ones cost next to nothing."""
         with ExitStack() as stack:
             proxies = [
                 stack.enter_context(running(peer, self.backends, workers=workers, log=log))
-                for peer in peers or self.peers
+                for peer in peers
             ]
             warm_up(self.load, proxies)
             yield proxies
 
-    def interleave(self, proxies: list[Running], step: Callable[[Running], None]) -> None:
+    def interleave(
+        self, proxies: list[Running], step: Callable[[Running], None], rounds: int = 0
+    ) -> None:
         """Take a step with each, in turn, as often as there are rounds: A B C A B C."""
-        for _ in range(self.rounds):
+        for _ in range(rounds or self.rounds):
             for proxy in proxies:
-                step(proxy)
+                with self.tolerance(proxy.peer.name):
+                    step(proxy)
+
+    @contextmanager
+    def tolerance(self, name: str) -> Iterator[None]:
+        """A round that fails is told and left out; the others are worth keeping."""
+        try:
+            yield
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            say(f"  {name}: a round failed and is left out: {error}")
+            self.lost.append(name)
 
     def spend(self, proxy: Running, work: Callable[[], Drive]) -> tuple[Drive, Cpu]:
         """Do some work through a proxy; returns what it saw and what all processes spent."""

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,33 @@ def describe() -> dict[str, str]:
         "python": f"{platform.python_version()} ({_build()})",
         "load average": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
+
+
+class Others:
+    """What runs beside the benchmark on the same processors, which no round can be rid of."""
+
+    def __init__(self) -> None:
+        """Begin to watch."""
+        self._began = time.monotonic()
+        self._busy = _busy_seconds()
+        self._own = _own_seconds()
+
+    def cores(self) -> float:
+        """How many processors others have kept busy since; call it when our children have ended."""
+        busy = _busy_seconds() - self._busy
+        return max(0.0, busy - (_own_seconds() - self._own)) / (time.monotonic() - self._began)
+
+
+def _busy_seconds() -> float:
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (
+        int(word) for word in (_PROC / "stat").read_text().split(maxsplit=9)[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _commit() -> str:

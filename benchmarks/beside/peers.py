@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 from beside.hello import SERVER_NAME
@@ -53,6 +54,14 @@ class Task:
         return str(path)
 
 
+class Scope(Enum):
+    """Which measurements a peer takes part in."""
+
+    ALL = auto()
+    SMALL = auto()  # where messages are small and one worker has them
+    BULK = auto()  # where bytes are many
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A proxy of the comparison.
@@ -64,7 +73,7 @@ class Peer:
         command: Writes its configuration and returns the command line that runs it.
         settings: What the results say of its way to copy, buffer and log.
         logs: Whether it can write a line for each connection.
-        bulk_only: A variant that differs from another only where bytes are many.
+        scope: Where it is measured.
     """
 
     name: str
@@ -73,7 +82,7 @@ class Peer:
     command: Callable[[str, Task], list[str]]
     settings: str
     logs: bool = True
-    bulk_only: bool = False
+    scope: Scope = Scope.ALL
 
     def tell_version(self) -> str:
         """The version that the program itself tells."""
@@ -230,6 +239,11 @@ def _traefik(program: str, task: Task) -> list[str]:
     return [program, f"--configFile={task.write('static.yaml', json.dumps(static))}"]
 
 
+def _bare(program: str, task: Task) -> list[str]:
+    script = str(Path(__file__).with_name("bare.py"))
+    return [program, script, str(task.port), *map(str, task.backends)]
+
+
 def all_peers(cache: Path) -> list[Peer]:
     """Every proxy of the comparison; those from PyPI are looked for in the cache's environment."""
     return [
@@ -275,7 +289,15 @@ def all_peers(cache: Path) -> list[Peer]:
             ("-v",),
             _haproxy_splice,
             "option splice-auto; all else as HAProxy",
-            bulk_only=True,
+            scope=Scope.BULK,
+        ),
+        Peer(
+            "bare loop",
+            sys.executable,
+            ("--version",),
+            _bare,
+            "a floor, no proxy: l4proxy's system calls made from Python, and nothing else",
+            scope=Scope.SMALL,
         ),
     ]
 

@@ -26,7 +26,7 @@ def plot(results: Results, peers: list[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 60} {height}">',
         "<style>text { font: 11px system-ui, sans-serif }</style>",
         f'<rect width="100%" height="{height}" fill="#fff" rx="6"/>',
-        f'<text x="12" y="18" font-weight="600">Multiples of {_BASE}, less is better</text>',
+        f'<text x="12" y="18" style="font-weight: 600">Multiples of {_BASE}, less is better</text>',
         *_legend(peers),
         _rule(height),
     ]

@@ -21,6 +21,9 @@ START_SECONDS = 20.0
 END_SECONDS = 5.0
 """A proxy that has not ended this long after SIGTERM is killed."""
 
+WARM_UPS = 5
+"""How often a proxy may fail before it is measured."""
+
 _PORTS = count(21_000)  # below the range from which the kernel gives ports to clients
 
 
@@ -91,9 +94,21 @@ def started(command: list[str], port: int, folder: Path, processors: int = 1) ->
 
 
 def warm_up(load: Load, proxies: list[Running], connections: int = 2_000) -> None:
-    """Let each do the work once before it is measured."""
+    """Let each do the work before it is measured, until nothing of it fails.
+
+    Traefik drops connections for a moment after its first good answer.
+
+    Raises:
+        RuntimeError: A proxy fails some of it each time.
+    """
     for proxy in proxies:
-        load.drive(proxy.port, n=connections)
+        for _ in range(WARM_UPS - 1):
+            with suppress(RuntimeError):
+                load.drive(proxy.port, n=connections)
+                break
+            time.sleep(0.5)
+        else:
+            load.drive(proxy.port, n=connections)
 
 
 def _prove(port: int) -> None:

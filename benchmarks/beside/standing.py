@@ -46,21 +46,26 @@ _KIB = 1_024
 
 def measure_memory(bench: Bench) -> None:
     """PSS of all processes, grown by 5,000 connections that have said hello and got an answer."""
-    for _ in range(min(bench.rounds, 3)):
-        for peer in _compared(bench):
-            with running(peer, bench.backends) as proxy:
-                warm_up(bench.load, [proxy])
-                before = memory(proxy.pid)
-                with bench.load.holding(proxy.port, IDLE_CONNECTIONS):
-                    time.sleep(IDLE_FOR_SECONDS)
-                    each = (memory(proxy.pid) - before) / IDLE_CONNECTIONS / _KIB
-            bench.results.add(MEMORY.key, peer.name, each)
-            say(f"  memory   {peer.name:15} {each:9.2f} KiB")
+    for _ in range(bench.few):
+        for peer in bench.taking_part():
+            with bench.tolerance(peer.name):
+                each = _idle_bytes(bench, peer) / _KIB
+                bench.results.add(MEMORY.key, peer.name, each)
+                say(f"  memory   {peer.name:15} {each:9.2f} KiB")
+
+
+def _idle_bytes(bench: Bench, peer: Peer) -> float:
+    with running(peer, bench.backends) as proxy:
+        warm_up(bench.load, [proxy])
+        before = memory(proxy.pid)
+        with bench.load.holding(proxy.port, IDLE_CONNECTIONS):
+            time.sleep(IDLE_FOR_SECONDS)
+            return (memory(proxy.pid) - before) / IDLE_CONNECTIONS
 
 
 def measure_open(bench: Bench) -> None:
     """Short connections beside idle ones; then round trips over all of them in turn."""
-    with bench.all_running(peers=_compared(bench)) as proxies:
+    with bench.all_running(bench.taking_part()) as proxies:
 
         def step(proxy: Running) -> None:
             for count in LEVELS:
@@ -68,7 +73,7 @@ def measure_open(bench: Bench) -> None:
                 trips = bench.some(40_000)
                 _beside(bench, proxy, f"busy_{count}", count, n=trips, cycle=1)
 
-        bench.interleave(proxies, step)
+        bench.interleave(proxies, step, bench.few)
 
 
 def _beside(bench: Bench, proxy: Running, key: str, count: int, **plan: int) -> None:
@@ -83,7 +88,7 @@ def _beside(bench: Bench, proxy: Running, key: str, count: int, **plan: int) -> 
 
 def measure_idle(bench: Bench) -> None:
     """All at once, for nobody does anything: CPU of each when there is no connection."""
-    with bench.all_running(peers=_compared(bench)) as proxies:
+    with bench.all_running(bench.taking_part()) as proxies:
         time.sleep(1)
         before = {pid: cpu(pid).total for proxy in proxies for pid in tree(proxy.pid)}
         began = time.monotonic()
@@ -95,7 +100,3 @@ def measure_idle(bench: Bench) -> None:
             for worker in tree(proxy.pid)[1:]:
                 own = cpu(worker).total - before[worker]
                 bench.results.add(IDLE_WORKER.key, proxy.peer.name, own / seconds * 1e3)
-
-
-def _compared(bench: Bench) -> list[Peer]:
-    return [peer for peer in bench.peers if not peer.bulk_only]

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from beside.bench import Bench, say
+from beside.peers import Scope
 from beside.processes import tree
 from beside.results import Measure, Yardstick
 from beside.running import Running
@@ -27,14 +28,14 @@ def measure_calls(bench: Bench) -> None:
     if shutil.which("strace") is None:
         say("strace is not here: system calls are not counted")
         return
-    peers = [peer for peer in bench.peers if not peer.bulk_only]
-    with bench.all_running(peers=peers) as proxies:
+    with bench.all_running(bench.taking_part(Scope.SMALL)) as proxies:
         for proxy in proxies:
             name = proxy.peer.name
-            short = _count(bench, proxy, rounds=0)
-            long = _count(bench, proxy, rounds=_TRIPS)
-            bench.results.add(CALLS.key, name, short)
-            bench.results.add(TRIP_CALLS.key, name, (long - short) / _TRIPS)
+            with bench.tolerance(name):
+                short = _count(bench, proxy, rounds=0)
+                long = _count(bench, proxy, rounds=_TRIPS)
+                bench.results.add(CALLS.key, name, short)
+                bench.results.add(TRIP_CALLS.key, name, (long - short) / _TRIPS)
 
 
 def _count(bench: Bench, proxy: Running, rounds: int) -> float:

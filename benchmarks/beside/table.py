@@ -12,6 +12,8 @@ MEASURES: tuple[Measure, ...] = (
     traffic.SHORT_RATE,
     traffic.LOGGED,
     traffic.ROUNDS,
+    traffic.ROUNDS_USER,
+    traffic.ROUNDS_SYSTEM,
     traffic.BULK,
     traffic.BULK_RATE,
     standing.MEMORY,

@@ -34,8 +34,7 @@ def measure_tls(bench: Bench) -> None:
             with ExitStack() as stack:
                 proxies = [
                     stack.enter_context(running(peer, (port,), workers=workers))
-                    for peer in bench.peers
-                    if not peer.bulk_only
+                    for peer in bench.taking_part()
                 ]
                 _rounds(bench, proxies, port, (cpu, rate))
 

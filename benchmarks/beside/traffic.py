@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from beside.bench import Bench, say
 from beside.load import Drive
-from beside.peers import Peer
+from beside.peers import Scope
 from beside.processes import Cpu
 from beside.results import Measure
 from beside.running import Running
@@ -15,6 +15,8 @@ SHORT_SYSTEM = Measure("short_system", "… of it in the kernel", "µs", None, N
 SHORT_RATE = Measure("short_rate", "… connections a second", "1/s", None, None, 0)
 LOGGED = Measure("logged", "the same, access log on", "µs", 1.6)
 ROUNDS = Measure("rounds", "CPU per connection with 20 round trips", "µs", 1.0)
+ROUNDS_USER = Measure("rounds_user", "… of it in user space", "µs", None, None)
+ROUNDS_SYSTEM = Measure("rounds_system", "… of it in the kernel", "µs", None, None)
 BULK = Measure("bulk", "CPU per GB relayed", "ms", 0.8, digits=0)
 BULK_RATE = Measure("bulk_rate", "… GB a second", "GB/s", None, None, 2)
 TWO = Measure("two", "CPU per short connection, two workers", "µs")
@@ -41,15 +43,12 @@ class _Work:
 def measure_short(bench: Bench) -> None:
     """Short connections with logs off: the whole cost, its halves and the rate."""
     plan = {"n": bench.some(30_000)}
-    with bench.all_running(peers=_without_splice(bench)) as proxies:
+    with bench.all_running(bench.taking_part(Scope.SMALL)) as proxies:
 
         def step(proxy: Running) -> None:
-            name = proxy.peer.name
             drive, spent = _measure(bench, proxy, _Work(SHORT, plan))
-            user, system = _halves(spent, drive.done)
-            bench.results.add(SHORT_USER.key, name, user)
-            bench.results.add(SHORT_SYSTEM.key, name, system)
-            bench.results.add(SHORT_RATE.key, name, drive.done / drive.seconds)
+            _split(bench, proxy, (SHORT_USER, SHORT_SYSTEM), (spent, drive.done))
+            bench.results.add(SHORT_RATE.key, proxy.peer.name, drive.done / drive.seconds)
 
         for _ in range(bench.rounds):
             drive = bench.load.drive(bench.backends[0], **plan)
@@ -59,15 +58,21 @@ def measure_short(bench: Bench) -> None:
 
 def measure_logged(bench: Bench) -> None:
     """Short connections with a line of the access log for each."""
-    logging = [peer for peer in _without_splice(bench) if peer.logs]
-    with bench.all_running(log=True, peers=logging) as proxies:
+    logging = [peer for peer in bench.taking_part() if peer.logs]
+    with bench.all_running(logging, log=True) as proxies:
         _interleave(bench, proxies, _Work(LOGGED, {"n": bench.some(20_000)}))
 
 
 def measure_rounds(bench: Bench) -> None:
     """Connections with 20 round trips after the answer to the hello."""
-    with bench.all_running(peers=_without_splice(bench)) as proxies:
-        _interleave(bench, proxies, _Work(ROUNDS, {"n": bench.some(5_000), "rounds": 20}))
+    with bench.all_running(bench.taking_part(Scope.SMALL)) as proxies:
+
+        def step(proxy: Running) -> None:
+            plan = {"n": bench.some(5_000), "rounds": 20}
+            drive, spent = _measure(bench, proxy, _Work(ROUNDS, plan))
+            _split(bench, proxy, (ROUNDS_USER, ROUNDS_SYSTEM), (spent, drive.done))
+
+        bench.interleave(proxies, step)
 
 
 def measure_bulk(bench: Bench) -> None:
@@ -75,7 +80,7 @@ def measure_bulk(bench: Bench) -> None:
     share = bench.some(2 * GIGABYTE) // STREAMS
     plan = {"n": STREAMS, "at": STREAMS, "answer": share}
     work = _Work(BULK, plan, per=1e-3, times=share / GIGABYTE)
-    with bench.all_running() as proxies:
+    with bench.all_running(bench.taking_part(Scope.BULK)) as proxies:
 
         def step(proxy: Running) -> None:
             drive, _ = _measure(bench, proxy, work)
@@ -90,7 +95,7 @@ def measure_bulk(bench: Bench) -> None:
 
 def measure_two_workers(bench: Bench) -> None:
     """Short connections through two workers or threads; the load shares the cores with them."""
-    with bench.all_running(workers=2, peers=_without_splice(bench)) as proxies:
+    with bench.all_running(bench.taking_part(), workers=2) as proxies:
 
         def step(proxy: Running) -> None:
             drive, _ = _measure(bench, proxy, _Work(TWO, {"n": bench.some(20_000)}))
@@ -101,7 +106,7 @@ def measure_two_workers(bench: Bench) -> None:
 
 def measure_latency(bench: Bench) -> None:
     """One at a time: from the connect to the answer, and of a round trip when connected."""
-    with bench.all_running(peers=_without_splice(bench)) as proxies:
+    with bench.all_running(bench.taking_part()) as proxies:
 
         def look(port: int, name: str) -> None:
             drive = bench.load.drive(port, n=bench.some(3_000), at=1)
@@ -115,7 +120,8 @@ def measure_latency(bench: Bench) -> None:
         for _ in range(bench.rounds):
             look(bench.backends[0], "direct")
             for proxy in proxies:
-                look(proxy.port, proxy.peer.name)
+                with bench.tolerance(proxy.peer.name):
+                    look(proxy.port, proxy.peer.name)
 
 
 def _interleave(bench: Bench, proxies: list[Running], work: _Work) -> None:
@@ -133,12 +139,12 @@ def _measure(bench: Bench, proxy: Running, work: _Work) -> tuple[Drive, Cpu]:
     return drive, spent
 
 
-def _halves(spent: Cpu, count: int) -> tuple[float, float]:
-    """Microseconds each in user space and in the kernel: the ticks' split of the exact sum."""
+def _split(
+    bench: Bench, proxy: Running, halves: tuple[Measure, Measure], cost: tuple[Cpu, int]
+) -> None:
+    """Tell user space and kernel apart: the exact sum, split as the ticks are."""
+    spent, count = cost
     ticks = spent.user + spent.system or 1.0
     each = spent.total / count * 1e6
-    return each * spent.user / ticks, each * spent.system / ticks
-
-
-def _without_splice(bench: Bench) -> list[Peer]:
-    return [peer for peer in bench.peers if not peer.bulk_only]
+    for measure, part in zip(halves, (spent.user, spent.system), strict=True):
+        bench.results.add(measure.key, proxy.peer.name, each * part / ticks)

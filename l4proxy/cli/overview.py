@@ -126,8 +126,8 @@ def _backends(backends: list[BackendDocument]) -> Table:
         name, address = backend["name"], backend["address"]
         reason = backend["reason"]
         table.add_row(
-            backend["pool"],
-            name if name == address else f"{name} ({address})",
+            Text(backend["pool"]),
+            Text(name if name == address else f"{name} ({address})"),  # "[::1]" is no markup
             f"{backend['connections_open']:,}",
             f"{backend['forwarded']:,}",
             Text("yes", "green") if reason is None else Text(reason, "red"),

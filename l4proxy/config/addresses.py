@@ -57,7 +57,7 @@ def parse_admin_address(found: object) -> Address:
     """
     what = "a loopback address and a port, such as 127.0.0.1:9080"
     if isinstance(found, str) and found.startswith("unix:"):
-        raise not_yet("an admin API on a unix socket", f"expected {what}")
+        raise expected(found, what, "a unix socket has a key of its own: `socket: /path`")
     host, port = _split(found, what)
     ip = _ip(host)
     if ip is None or not ip.is_loopback:

@@ -106,25 +106,30 @@ class _Facts:
     found: Mapping[SourceName, tuple[Address, ...]]
     weights: Mapping[SourceName, int]
     put: tuple[Member, ...] = ()
-    deleted: frozenset[Address] = field(default_factory=frozenset)
+    deleted: frozenset[BackendName | Address] = field(default_factory=frozenset)
 
     def named(self) -> Iterator[Member]:
         """Yield those that somebody asked for: of these none may be left out."""
-        return chain(self.put, (each for each in self.static if each.address not in self.deleted))
+        return chain(self.put, filter(self._stands, self.static))
 
     def discovered(self) -> Iterator[Member]:
         """Yield those that were found."""
-        for source, addresses in self.found.items():
-            for address in addresses:
-                if address not in self.deleted:
-                    name, weight = BackendName(str(address)), self.weights[source]
-                    yield Member(name, address, weight, Source.DNS)
+        return filter(self._stands, self._found())
 
     def without_idle_deletions(self) -> "_Facts":
         """Return the same without deletions of what nobody names any more."""
-        static = {each.address for each in self.static}
-        named = static.union(*self.found.values())
-        return replace(self, deleted=self.deleted & named)
+        entries = chain(self.static, self._found())
+        named = chain.from_iterable((each.name, each.address) for each in entries)
+        return replace(self, deleted=self.deleted.intersection(named))
+
+    def _found(self) -> Iterator[Member]:
+        for source, addresses in self.found.items():
+            for address in addresses:
+                name, weight = BackendName(str(address)), self.weights[source]
+                yield Member(name, address, weight, Source.DNS)
+
+    def _stands(self, entry: Member) -> bool:
+        return self.deleted.isdisjoint((entry.name, entry.address))
 
 
 class Membership:
@@ -231,20 +236,11 @@ class Membership:
         member = next((each for each in self._members if each.name == name), None)
         if member is None:
             raise Unknown(f"found no backend {name!r} in the pool")
-        facts = self._facts
-        others = {each.address for each in self._members if each is not member}
-        hidden = (
-            each.address
-            for each in chain(facts.static, facts.discovered())
-            if each.name == name or each.address == member.address
-        )
-        self._become(
-            replace(
-                facts,
-                put=tuple(each for each in facts.put if each.name != name),
-                deleted=facts.deleted.union(hidden) - others,
-            )
-        )
+        put = tuple(each for each in self._facts.put if each.name != name)
+        # No other member has this name or this address: what goes besides was hidden by this one.
+        gone: set[BackendName | Address] = {member.name, member.address}
+        deleted = self._facts.deleted | gone
+        self._become(replace(self._facts, put=put, deleted=deleted).without_idle_deletions())
         return member
 
     def inherit(self, old: "Membership") -> None:

@@ -9,6 +9,7 @@ from l4proxy.control.roll import Roll
 from l4proxy.limits import (
     DESCRIPTORS_PER_CONNECTION,
     MAX_BACKENDS,
+    MOST_HELLO_RECORDS,
     RESERVED_DESCRIPTORS,
 )
 from l4proxy.refusal import RefusalStyle
@@ -200,7 +201,7 @@ def _settings(config: Config, room: Room) -> Settings:
     return Settings(
         refusal=RefusalStyle(config.refusal.value),
         hello_timeout=limits.hello_timeout,
-        hello=HelloLimits(wire_bytes=limits.hello_bytes),
+        hello=HelloLimits(limits.hello_bytes, MOST_HELLO_RECORDS),
         connections=limits.connections or each * room.workers,
         worker_connections=each,
         per_client=limits.per_client or 0,

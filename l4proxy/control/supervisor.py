@@ -152,7 +152,7 @@ class Supervisor:
     def _load(self) -> Config:
         config = load_config(self._path)
         if _fixed(config) != _fixed(self.config):
-            raise _NeedsRestart("listeners, workers and admin need a restart")
+            raise _NeedsRestart("addresses of listeners, workers and admin need a restart")
         return config
 
     async def put_backend(self, pool: PoolName, member: Member) -> Change:
@@ -307,8 +307,9 @@ def raise_descriptor_limit() -> int:
 
 
 def _fixed(config: Config) -> tuple[object, ...]:
-    """Return what a reload cannot change."""
-    return config.listeners, config.workers, config.admin
+    """Return what a reload cannot change: sockets and processes."""
+    addresses = tuple(listener.address for listener in config.listeners)
+    return addresses, config.workers, config.admin
 
 
 async def _main(path: Path, config: Config) -> None:

@@ -189,10 +189,14 @@ class Seat:
         loop = asyncio.get_running_loop()
         loop.add_reader(channel.fileno(), self._hear, channel)
         listening = False
+        sent: Publish | None = None
         while True:
             self._changed.clear()
-            if self._newest is not None and not self._send(channel, self._newest):
-                return
+            # Only into an empty channel: a worker that reads slowly finds the newest, not a queue.
+            if self._newest is not None and self._newest is not sent and channel.idle:
+                sent = self._newest
+                if not self._send(channel, sent):
+                    return
             if not listening and self._stopping is None:
                 listening = True
                 names = tuple(str(sock.getsockname()) for sock in self._sockets)
@@ -220,6 +224,7 @@ class Seat:
             done = True
         if done:
             asyncio.get_running_loop().remove_writer(channel.fileno())
+            self._changed.set()
 
     def _hear(self, channel: Channel) -> None:
         try:

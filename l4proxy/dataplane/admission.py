@@ -22,14 +22,19 @@ class Waiting(Protocol):
 
 
 class Admission:
-    """Open connections by client, and those that wait for their hello, the oldest first."""
+    """Open connections by client, and those that wait for their hello, the oldest first.
 
-    __slots__ = ("_clients", "_waiting")
+    Attributes:
+        held: Bytes of unfinished hellos, all together.
+    """
+
+    __slots__ = ("_clients", "_waiting", "held")
 
     def __init__(self) -> None:
         """Start with nobody."""
         self._clients: dict[bytes, int] = {}
-        self._waiting: dict[Waiting, None] = {}
+        self._waiting: dict[Waiting, int] = {}
+        self.held = 0
 
     def admit(self, client: bytes, limit: int) -> bool:
         """Count one more connection of a client, unless it has `limit` already (0: no limit)."""
@@ -49,15 +54,27 @@ class Admission:
 
     def wait(self, connection: Waiting, limit: int) -> None:
         """Let a connection wait for its hello; beyond `limit` the oldest gives way."""
-        self._waiting[connection] = None
+        self._waiting[connection] = 0
         if len(self._waiting) > limit:
-            oldest = next(iter(self._waiting))
-            del self._waiting[oldest]
-            oldest.give_way()
+            self._free_a_place()
+
+    def grew(self, connection: Waiting, count: int, limit: int) -> None:
+        """Count bytes of an unfinished hello; beyond `limit` in all, the oldest gives way."""
+        if connection not in self._waiting:
+            return
+        self._waiting[connection] += count
+        self.held += count
+        while self.held > limit:
+            self._free_a_place()
 
     def waited(self, connection: Waiting) -> None:
         """Hear that a connection waits no more."""
-        self._waiting.pop(connection, None)
+        self.held -= self._waiting.pop(connection, 0)
+
+    def _free_a_place(self) -> None:
+        oldest = next(iter(self._waiting))
+        self.waited(oldest)
+        oldest.give_way()
 
 
 @lru_cache(maxsize=TRUST_CACHE)

@@ -25,7 +25,7 @@ from l4proxy.dataplane.preread import Preread, read_now
 from l4proxy.dataplane.relay import Ending, Relay
 from l4proxy.dataplane.room import Peer, Room
 from l4proxy.first_flight import FirstFlight
-from l4proxy.limits import DIAL_ATTEMPTS, SOURCE_ATTEMPTS
+from l4proxy.limits import DIAL_ATTEMPTS, LOGGED_PROTOCOLS, SOURCE_ATTEMPTS
 from l4proxy.proxy_protocol import HeaderRejected, IpEndpoint, ProxyHeader
 from l4proxy.refusal import LocalReason, Refusal, refusal_of
 from l4proxy.snapshot import Dialling, Timeouts
@@ -68,7 +68,6 @@ class Connection:
     _timeouts: Timeouts
     _dialling: Dialling
     _sources: list[str]
-    _preread: Preread
 
     def __init__(self, room: Room, sock: SocketType, peer: Peer) -> None:
         """Take over an accepted socket.
@@ -93,6 +92,7 @@ class Connection:
         self._admitted = False
         self._answered = False
         self._watched = False
+        self._preread: Preread | None = None
         self._slot: BackendIndex | None = None
         self._tried: tuple[BackendName, ...] = ()
         self.deadline = NEVER
@@ -102,12 +102,12 @@ class Connection:
         """Read what is there, which is mostly the whole hello, or wait for it."""
         entrance = self._peer.entrance
         if entrance.proxied and not trusts(entrance, self._client):
-            self._refuse(refusal_of(LocalReason.PROXY_UNTRUSTED))
+            self._shed(LocalReason.PROXY_UNTRUSTED)
             return
         if not entrance.proxied and not self._admit():
             return
         try:
-            read_now(self._sock, self._flight)
+            count = read_now(self._sock, self._flight)
         except OSError:
             self.client_lost()
             return
@@ -118,9 +118,10 @@ class Connection:
         self._watched = True
         room = self._room
         settings = room.snapshot.settings
-        self._preread = Preread(room.engine, self._sock, self._flight, self)
-        self._preread.start(room.engine.now + settings.hello_timeout)
+        preread = self._preread = Preread(room.engine, self._sock, self._flight, self)
+        preread.start(room.engine.now + settings.hello_timeout)
         room.admission.wait(self, settings.waiting)
+        self.hello_grew(count)
 
     def _admit(self) -> bool:
         room = self._room
@@ -140,7 +141,7 @@ class Connection:
         self._hello = outcome.hello
         if self._record is not None:
             self._record.server_name = outcome.hello.server_name
-            self._record.alpn = outcome.hello.alpn
+            self._record.alpn = outcome.hello.alpn[:LOGGED_PROTOCOLS]
         if not self._peer.entrance.proxied or self._admit():
             self._decide(may_hold=True)
 
@@ -157,6 +158,10 @@ class Connection:
     def _header(self) -> ProxyHeader | None:
         return self._flight.header if isinstance(self._flight, FirstFlight) else None
 
+    def hello_grew(self, count: int) -> None:
+        """Count what is held of an unfinished hello."""
+        self._room.admission.grew(self, count, self._room.snapshot.settings.buffers)
+
     def hello_missed(self) -> None:
         """Refuse a client that did not say hello in time."""
         self._waited()
@@ -169,7 +174,8 @@ class Connection:
 
     def give_way(self) -> None:
         """End: too many wait for their hello, and this one has waited longest."""
-        self._preread.stop()
+        if self._preread is not None:
+            self._preread.stop()
         self._waited()
         self._shed(LocalReason.TOO_MANY_WAITING)
 
@@ -188,6 +194,10 @@ class Connection:
         if isinstance(outcome, Forward):
             self._approach(outcome)
         elif isinstance(outcome, Refuse):
+            if self._record is not None:
+                self._record.pool = outcome.pool
+                self._record.decided_at = room.engine.now
+                self._record.connected_at = None
             reason = LocalReason.NO_BACKEND_ANSWERED if self._tried else outcome.reason
             self._refuse(refusal_of(reason))
         elif isinstance(outcome, Hold):
@@ -271,9 +281,6 @@ class Connection:
         else:
             engine.register(dialled.sock.fileno(), READABLE, relay.downstream)
         relay.start(self._timeouts)
-        forward = self._forward
-        room.counters.add(names.CHOSEN, f"{forward.pool}/{forward.why.value}")
-        room.counters.add(names.FORWARDED, f"{forward.pool}/{forward.backend.name}")
         if self._record is not None:
             self._record.connected_at = engine.now
         if dialled.unsent:
@@ -299,11 +306,13 @@ class Connection:
     def relay_settled(self, *, answered: bool) -> None:
         """Forget the hello, once the backend has answered: it will not be said again."""
         if answered:
-            self._answered = True
+            self._count_forwarded()
             del self._flight, self._hello
 
     def relay_ended(self, relay: Relay, ending: Ending) -> None:
         """Account for the relay: the sockets are closed."""
+        if not self._answered:
+            self._count_forwarded()
         label = f"{self._forward.pool}/{self._forward.backend.name}"
         counters = self._room.counters
         counters.add(names.BYTES_UP, label, relay.upstream.count)
@@ -311,6 +320,13 @@ class Connection:
         counters.add(names.ENDED, ending.value)
         self._log(Outcome("ended", ending.value, relay.upstream.count, relay.downstream.count))
         self._left()
+
+    def _count_forwarded(self) -> None:
+        """Count the relay, once no other backend will be asked: a client is counted once."""
+        self._answered = True
+        forward = self._forward
+        self._room.counters.add(names.CHOSEN, f"{forward.pool}/{forward.why.value}")
+        self._room.counters.add(names.FORWARDED, f"{forward.pool}/{forward.backend.name}")
 
     def relay_failed(self, error: Exception) -> None:
         """Report what ended the relay."""
@@ -327,7 +343,13 @@ class Connection:
             reset(self._sock)
             self._close()
         else:
-            Linger(room.engine, self._sock, self._left).start(words, registered=self._watched)
+            Linger(room.engine, self._sock, self.dismissed).start(words, registered=self._watched)
+
+    def dismissed(self, error: Exception | None) -> None:
+        """Hear that the refused client is gone, or what nobody foresaw in getting rid of it."""
+        if error is not None:
+            self._room.report_failure(error)
+        self._left()
 
     def _shed(self, reason: LocalReason) -> None:
         """Reset at once, without a word: what must cost nothing, or nobody is there to hear."""
@@ -339,6 +361,7 @@ class Connection:
     def on_failure(self, error: Exception) -> None:
         """End at once: the boundary behind which an unforeseen error costs one connection only."""
         self._room.report_failure(error)
+        self._log(Outcome("ended", Ending.FAILURE.value))
         self._close()
 
     def _close(self) -> None:
@@ -351,6 +374,8 @@ class Connection:
         room = self._room
         room.engine.cancel(self)
         room.admission.waited(self)
+        # They hold each other: let go here, memory is freed without a collector.
+        self._preread = None
         if self._admitted:
             room.admission.leave(self._client)
             self._admitted = False

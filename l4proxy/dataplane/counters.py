@@ -9,7 +9,7 @@ ACCEPTED = "accepted"
 REFUSED = "refused"
 """Connections refused; label: the reason."""
 FORWARDED = "forwarded"
-"""Connections relayed to a backend; label: pool/backend."""
+"""Connections relayed to a backend that answered, or to their end; label: pool/backend."""
 CHOSEN = "chosen"
 """Decisions for a backend; label: pool/why."""
 DIAL_FAILED = "dial_failed"
@@ -28,6 +28,12 @@ FAILURES = "internal_failures"
 LOG_DROPPED = "log_dropped"
 """Lines of the access log that found the channel full; label: none."""
 
+MOST_COUNTERS = 65_536
+"""Different counters of a worker: what comes after them is counted together, as `OTHER`."""
+
+OTHER = "(other)"
+"""The label of what found no counter of its own."""
+
 ROWS_PER_REPORT = 4_096
 """Counters in one message: some 200 KiB, well below the channel's frame bound."""
 
@@ -44,7 +50,10 @@ class Counters:
 
     def add(self, name: str, label: str = "", amount: int = 1) -> None:
         """Count."""
-        self._counts[name, label] += amount
+        key = name, label
+        if key not in self._counts and len(self._counts) >= MOST_COUNTERS:
+            key = name, OTHER
+        self._counts[key] += amount
 
     def changes(self) -> Report | None:
         """Return what changed since `reported`, at most `ROWS_PER_REPORT`; None if nothing did."""

@@ -88,8 +88,8 @@ class Engine:
 
     def register(self, fd: int, events: int, watcher: Watcher) -> None:
         """Tell `watcher` whenever `fd` becomes ready."""
-        self._watchers[fd] = watcher
         self._epoll.register(fd, events)
+        self._watchers[fd] = watcher
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         """Give a registered descriptor to another watcher: no system call."""

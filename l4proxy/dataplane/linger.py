@@ -29,8 +29,10 @@ class Linger:
 
     __slots__ = ("_ended", "_engine", "_sock", "deadline", "scheduled")
 
-    def __init__(self, engine: Engine, sock: SocketType, ended: Callable[[], None]) -> None:
-        """Take the socket over; `start` begins."""
+    def __init__(
+        self, engine: Engine, sock: SocketType, ended: Callable[[Exception | None], None]
+    ) -> None:
+        """Take the socket over; `start` begins. `ended` hears of an error nobody foresaw."""
         self._engine = engine
         self._sock = sock
         self._ended = ended
@@ -78,13 +80,13 @@ class Linger:
         """Close: the client had its moment."""
         self._close()
 
-    def on_failure(self, _error: Exception) -> None:
-        """Close."""
+    def on_failure(self, error: Exception) -> None:
+        """Close, and tell why."""
         if self.deadline != NEVER:
-            self._close()
+            self._close(error)
 
-    def _close(self) -> None:
+    def _close(self, error: Exception | None = None) -> None:
         self._engine.cancel(self)
         self._engine.forget(self._sock.fileno())
         self._sock.close()
-        self._ended()
+        self._ended(error)

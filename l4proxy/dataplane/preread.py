@@ -24,6 +24,9 @@ class Host(Protocol):
     def hello_read(self, outcome: HelloReceived | HelloRejected | HeaderRejected) -> None:
         """Take the hello, or why there is none."""
 
+    def hello_grew(self, count: int) -> None:
+        """Hear of `count` more bytes that are held of a hello that is still unfinished."""
+
     def hello_missed(self) -> None:
         """Hear that the deadline passed without a whole hello."""
 
@@ -34,8 +37,8 @@ class Host(Protocol):
         """End: reading raised an error nobody foresaw."""
 
 
-def read_now(sock: SocketType, flight: Flight) -> bool:
-    """Feed what the socket holds to the reader; False if it holds nothing now.
+def read_now(sock: SocketType, flight: Flight) -> int:
+    """Feed what the socket holds to the reader; return how many bytes, 0 also at the end of file.
 
     Raises:
         OSError: The client reset the connection.
@@ -43,12 +46,12 @@ def read_now(sock: SocketType, flight: Flight) -> bool:
     try:
         received = sock.recv_into(_BUFFER, 0, socket.MSG_DONTWAIT)
     except BlockingIOError:
-        return False
+        return 0
     if received:
         flight.receive_data(bytes(_VIEW[:received]))
     else:
         flight.receive_eof()
-    return True
+    return received
 
 
 class Preread:
@@ -101,7 +104,9 @@ class Preread:
 
     def _read(self) -> FlightEvent:
         """Read until nothing is left or the reader has an answer."""
-        event: FlightEvent = NEED_DATA
-        while event is NEED_DATA and read_now(self._sock, self._flight):
+        while count := read_now(self._sock, self._flight):
             event = self._flight.next_event()
-        return event
+            if event is not NEED_DATA:
+                return event
+            self._host.hello_grew(count)
+        return self._flight.next_event()

@@ -52,6 +52,7 @@ class Worker:
         self.counters = Counters()
         self.load = load
         self.snapshot: Snapshot
+        self._before: Snapshot | None = None
         self.backlog = Backlog(0)
         self.admission = Admission()
         self.access_log = AccessLog(self.engine, channel, self.counters)
@@ -78,7 +79,7 @@ class Worker:
         """Do what a message from the supervisor says."""
         match message:
             case Publish(version, document):
-                self._apply(decode_snapshot(document))
+                self._apply(decode_snapshot(document, self._before))
                 channel.send(Applied(version))
             case Listen(addresses):
                 for number, fd in enumerate(channel.take(len(addresses))):
@@ -101,7 +102,7 @@ class Worker:
             self.engine.stop()
 
     def _apply(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
+        self.snapshot = self._before = snapshot
         self.backlog.limit = snapshot.settings.buffers
         self.access_log.full_addresses = snapshot.settings.full_addresses
 

@@ -22,7 +22,7 @@ def own_network() -> Iterator[None]:
     The test is skipped where that is not allowed.
     """
     if shutil.which("ip", path=_PROGRAMS) is None:
-        pytest.skip("ip is not installed (package iproute2)")
+        pytest.skip("ip is not installed: `make test-tools` installs it")
     with Path("/proc/thread-self/ns/net").open("rb") as usual:
         if _LIBC.unshare(_NEW_NETWORK):
             why = os.strerror(ctypes.get_errno())

@@ -33,20 +33,24 @@ def backend() -> Iterator[Backend]:
 
 
 def _talking(balancer: Balancer) -> socket.socket:
-    client = connect(balancer.address)
-    client.sendall(HELLO)
-    assert exactly(client, len(HELLO)) == HELLO
+    with ExitStack() as undo:
+        client = undo.enter_context(connect(balancer.address))
+        client.sendall(HELLO)
+        assert exactly(client, len(HELLO)) == HELLO
+        undo.pop_all()
     return client
 
 
 def _from(balancer: Balancer, source: str) -> socket.socket:
     """A client that has said hello, from an address, its port not taken from anybody else."""
-    client = socket.socket()
-    client.settimeout(TIMEOUT)
-    client.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-    client.bind((source, 0))
-    client.connect(balancer.address)
-    client.sendall(HELLO)
+    with ExitStack() as undo:
+        client = undo.enter_context(socket.socket())
+        client.settimeout(TIMEOUT)
+        client.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        client.bind((source, 0))
+        client.connect(balancer.address)
+        client.sendall(HELLO)
+        undo.pop_all()
     return client
 
 

@@ -1,5 +1,6 @@
 """The documents tell the truth: their links, commands and configurations work."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,10 @@ import sys
 import pytest
 
 from l4proxy.config import parse_config
+from l4proxy.dataplane.access_log import Outcome, Record, line_of
+from l4proxy.dataplane.connection import NO_ANSWER
+from l4proxy.dataplane.relay import Ending
+from l4proxy.refusal import labels
 from tests.house.repository import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -65,3 +70,30 @@ def test_commands_exist(command: str) -> None:
     call = [sys.executable, "-m", "l4proxy", command, "--help"]
     run = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("Why a client is refused", labels()),
+        ("How a relay ends", tuple(Ending)),
+        ("Why a dial fails", (NO_ANSWER, "unknown", "other")),
+    ],
+)
+def test_every_refusal_and_ending_is_explained(heading: str, words: tuple[str, ...]) -> None:
+    """Each word for how a connection ends has a row of its own under its heading."""
+    section = TEXTS["docs/refusals.md"].partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    explained = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert not [word for word in words if word not in explained]
+
+
+def test_the_line_of_the_access_log_has_the_fields_of_the_code() -> None:
+    """The example has the fields of a real line, in order, and the table explains each."""
+    page = TEXTS["docs/access-log.md"]
+    (example,) = re.findall(r"^```json\n(.*)\n```", page, re.MULTILINE)
+    line = line_of(Record(0.0, bytes(4), ""), Outcome("ended", ""), 0.0, full_address=False)
+    fields = list(json.loads(line))
+    assert list(json.loads(example)) == fields
+    assert (
+        re.findall(r"^\| `(\w+)`(?: or `refused`)? \| .*\|.*\|.*\|$", page, re.MULTILINE) == fields
+    )

@@ -1,6 +1,7 @@
 """Snapshots: a worker decides by exactly what the supervisor had in mind."""
 
 import math
+from dataclasses import replace
 from string import ascii_lowercase
 
 import pytest
@@ -109,6 +110,29 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         draw(settings_of),
         {name: draw(diallings_of) for name in pools},
     )
+
+
+def test_a_ranking_outlives_a_change_of_health() -> None:
+    """A pool whose members stay the same keeps the ranking that was worked out for it."""
+    backend = Backend(BackendName("a"), BackendIndex(0), Address("127.0.0.1", 1))
+    name = PoolName("p")
+
+    def snapshot(*members: Backend) -> bytes:
+        return encode_snapshot(
+            Snapshot(
+                pools=Pools(RouteTable((), name), {name: Pool(name, members)}),
+                timeouts={name: Timeouts(1.0, 1.0, 1.0)},
+                settings=Settings(RefusalStyle.ALERT, 1.0, HelloLimits(), 1, 1),
+                dialling={name: Dialling()},
+            )
+        )
+
+    first = decode_snapshot(snapshot(backend))
+    sick = decode_snapshot(snapshot(replace(backend, healthy=False)), first)
+    other = decode_snapshot(snapshot(replace(backend, weight=2)), sick)
+
+    assert sick.pools.pools[name].ranking is first.pools.pools[name].ranking
+    assert other.pools.pools[name].ranking is not first.pools.pools[name].ranking
 
 
 @given(snapshots())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sni.client_hello import ClientHello, parse_client_hello
 from sni.errors import AmbiguousHello, HelloError, MalformedHello, UnexpectedMessage
-from sni.tickets import PskIdentity
+from sni.pre_shared_key import PskIdentity
 from tests.sni import hellos
 from tests.sni.hellos import Extension, Hello, hello, vector
 

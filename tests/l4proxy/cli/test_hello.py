@@ -80,6 +80,7 @@ def test_what_follows_the_hello_is_not_looked_at(tmp_path: Path) -> None:
         (b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", "malformed", "malformed"),
         (b"\x16\x03\x01\x40\x00\x01\x01\x00\x00" + bytes(0x3FFC), "malformed", "too_long"),
     ],
+    ids=["nothing", "half a hello", "http", "another message", "too long"],
 )
 def test_everything_else_has_a_reason(
     tmp_path: Path,

@@ -83,9 +83,9 @@ def test_the_admin_api_listens_nowhere_else(text: str) -> None:
         parse_admin_address(text)
 
 
-def test_the_admin_api_has_no_unix_socket_yet() -> None:
-    """The contract's unix socket is named as a thing of a later version."""
-    with pytest.raises(BadValueError, match="not in this version"):
+def test_the_admin_socket_has_a_key_of_its_own() -> None:
+    """A unix socket in the wrong place is told the right one."""
+    with pytest.raises(BadValueError, match="`socket: /path`"):
         parse_admin_address("unix:/run/admin.sock")
 
 

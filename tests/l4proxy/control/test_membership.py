@@ -251,6 +251,42 @@ def test_a_deletion_takes_all_of_a_name() -> None:
     assert new.members() == ()
 
 
+def test_a_deletion_takes_what_was_hidden_at_another_members_address() -> None:
+    """An entry of the deleted name goes although its address is another member's, who stays."""
+    pool = Membership([named("a", 2), named("a", 1), named("b", 1)])
+    pool.delete(BackendName("a"))
+    assert pool.members() == (named("b", 1),)
+
+
+def test_a_deletion_after_a_reload_leaves_what_dns_finds_at_the_hidden_address() -> None:
+    """Neither the API's backend nor the configuration's of that name stays; what DNS found does."""
+    old = Membership([], {FIRST: 1})
+    old.put(named("n", 9))
+    old.discovered(FIRST, [at(1)])
+    new = Membership([named("n", 1)], {FIRST: 1})
+    new.inherit(old)
+    assert names(new) == ["n", "10.0.0.1:443"]
+    new.delete(BackendName("n"))
+    assert [(each.name, each.source) for each in new.members()] == [("10.0.0.1:443", Source.DNS)]
+
+
+def test_a_deletion_holds_for_what_is_found_later() -> None:
+    """DNS does not bring back at once what the configuration named and somebody deleted."""
+    pool = Membership([named("a", 1)], {FIRST: 1})
+    pool.delete(BackendName("a"))
+    pool.discovered(FIRST, [at(1), at(2)])
+    assert names(pool) == ["10.0.0.2:443"]
+
+
+def test_a_deletion_of_what_only_the_api_named_leaves_no_trace() -> None:
+    """What DNS finds later at the address of a backend that is gone is another one."""
+    pool = Membership([], {FIRST: 1})
+    pool.put(named("a", 1))
+    pool.delete(BackendName("a"))
+    pool.discovered(FIRST, [at(1)])
+    assert names(pool) == ["10.0.0.1:443"]
+
+
 # --- bounds ---------------------------------------------------------------------------------------
 
 
@@ -280,6 +316,12 @@ NAMES: Final = ["a", "b", "c", "10.0.0.1:443"]
 MEMBERS: Final = st.builds(
     named, st.sampled_from(NAMES), st.integers(1, 5), weight=st.integers(1, 2)
 )
+STATIC: Final = st.lists(
+    MEMBERS,
+    max_size=3,
+    unique_by=(lambda member: member.name, lambda member: member.address),
+)
+"""What a configuration may hold: it refuses a name or an address that is there twice."""
 ADDRESSES: Final = st.lists(st.integers(1, 7).map(at), max_size=6)
 POOLS: Final = st.integers(0, 1)
 LIMIT: Final = 6
@@ -297,7 +339,7 @@ def test_what_is_found_has_the_weight_of_its_source() -> None:
 class Lives(RuleBasedStateMachine):
     """Two pools that share their places, and everything that can happen to them."""
 
-    @initialize(static=st.lists(MEMBERS, max_size=LIMIT // 2))
+    @initialize(static=STATIC)
     def begin(self, static: list[Member]) -> None:
         """Start with a configuration."""
         self.places = Places(LIMIT)
@@ -331,7 +373,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(pool=POOLS, data=st.data())
     def delete(self, pool: int, data: st.DataObject) -> None:
-        """The API deletes: only this one is gone, unless a place that is free now is wanted."""
+        """The API deletes: this one is gone, and nobody else; a free place may be taken."""
         membership = self.pools[pool]
         before = membership.members()
         name = BackendName(data.draw(st.sampled_from([*NAMES, *names(membership)])))
@@ -342,11 +384,13 @@ class Lives(RuleBasedStateMachine):
         except Unknown:
             assert membership.members() == before
             return
+        assert gone.name not in names(membership)
+        assert gone.address not in {member.address for member in membership.members()}
         left = [member for member in before if member != gone]
         assert [member for member in membership.members() if member in left] == left
         assert waiting or membership.members() == tuple(left)
 
-    @rule(static=st.lists(MEMBERS, max_size=LIMIT // 2))
+    @rule(static=STATIC)
     def reload(self, static: list[Member]) -> None:
         """A new configuration takes over, or fails and leaves the old one."""
         places = Places(LIMIT)
@@ -407,4 +451,4 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=40, stateful_step_count=25)
+TestLives.settings = settings(max_examples=25, stateful_step_count=15)

@@ -56,6 +56,22 @@ def test_the_oldest_gives_way() -> None:
     assert [waiter.gone for waiter in waiters] == [1, 1, 0, 0, 0]
 
 
+def test_unfinished_hellos_share_a_budget() -> None:
+    """Beyond it the oldest gives way, whoever grew; what has gone is held no more."""
+    admission = Admission()
+    waiters = [Waiter() for _ in range(3)]
+    for waiter in waiters:
+        admission.wait(waiter, 10)
+        admission.grew(waiter, 40, 100)
+    assert [waiter.gone for waiter in waiters] == [1, 0, 0]
+    assert admission.held == 80
+    admission.grew(waiters[0], 1_000, 100)
+    admission.grew(waiters[2], 1_000, 100)
+    assert [waiter.gone for waiter in waiters] == [1, 1, 1]
+    assert admission.held == 0
+    assert nobody(admission)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40), st.integers(0, 4))
 def test_counts_come_back_to_nothing(steps: list[tuple[int, bool]], limit: int) -> None:
     """Any order of coming and going: never beyond the bound, and in the end no entry is left."""

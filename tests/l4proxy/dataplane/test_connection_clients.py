@@ -54,11 +54,10 @@ def test_header_and_hello_come_in_any_pieces(stage: Stage, cut: int) -> None:
 
 
 def test_a_stranger_with_a_header_is_refused(stage: Stage) -> None:
-    """A peer outside the trusted networks hears the end, whatever it says."""
+    """A peer outside the trusted networks is reset unread, whatever it says."""
     use(stage, snapshot(stage.ports[0]))
     client, _ = stage.arrive(v2() + HELLO, who=STRANGER)
-    settle(stage.engine, client.heard_all(b"", "fin"))
-    client.finish()
+    settle(stage.engine, client.heard_all(b"", "reset"))
     settle(stage.engine, lambda: stage.room.balanced)
     assert stage.room.counted == {("refused", "proxy_untrusted"): 1}
 

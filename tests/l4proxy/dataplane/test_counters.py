@@ -1,6 +1,8 @@
 """Counters: each change is reported once, in reports of bounded size, and none is lost."""
 
-from l4proxy.dataplane.counters import ACCEPTED, REFUSED, ROWS_PER_REPORT, Counters
+import pytest
+
+from l4proxy.dataplane.counters import ACCEPTED, OTHER, REFUSED, ROWS_PER_REPORT, Counters
 from l4proxy.messages import Report
 
 
@@ -44,3 +46,20 @@ def test_a_large_report_comes_in_parts() -> None:
         counters.reported(report)
     assert sizes == [ROWS_PER_REPORT, 10]
     assert len(set(heard)) == ROWS_PER_REPORT + 10
+
+
+def test_what_finds_no_counter_of_its_own_is_counted_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many labels come, the table has a bound, and nothing is lost from the sum."""
+    monkeypatch.setattr("l4proxy.dataplane.counters.MOST_COUNTERS", 2)
+    counters = Counters()
+    for label in ("a", "b", "c", "d", "a"):
+        counters.add("forwarded", label)
+    report = counters.changes()
+    assert report is not None
+    assert sorted(report.counters) == [
+        ("forwarded", OTHER, 2),
+        ("forwarded", "a", 2),
+        ("forwarded", "b", 1),
+    ]

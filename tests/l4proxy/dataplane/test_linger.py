@@ -29,10 +29,12 @@ class Lingering:
         self.near, far = pair()
         self.client = Peer(far)
         self.ends = 0
+        self.error: Exception | None = None
         self.linger = Linger(engine, self.near, self._ended)
 
-    def _ended(self) -> None:
+    def _ended(self, error: Exception | None) -> None:
         assert self.near.fileno() == -1
+        self.error = error
         self.ends += 1
 
 
@@ -100,11 +102,12 @@ def test_a_client_that_is_gone_ends_at_once(engine: Engine, pair: Pair) -> None:
 
 
 def test_an_error_ends_it(engine: Engine, pair: Pair) -> None:
-    """An unforeseen error closes the socket."""
+    """An unforeseen error closes the socket, and its owner hears of it."""
     lingering = Lingering(engine, pair)
     lingering.linger.start(ALERT, registered=False)
     lingering.linger.on_failure(RuntimeError("a bug"))
     assert lingering.ends == 1
+    assert str(lingering.error) == "a bug"
 
 
 def test_a_reset_is_a_reset(pair: Pair) -> None:

@@ -25,12 +25,17 @@ class Host:
     def __init__(self, error: Exception | None = None) -> None:
         self.heard: list[HelloReceived | HelloRejected | HeaderRejected | str | Exception] = []
         self._error = error
+        self.held = 0
 
     def hello_read(self, outcome: HelloReceived | HelloRejected | HeaderRejected) -> None:
         """Note the outcome."""
         self.heard.append(outcome)
         if self._error is not None:
             raise self._error
+
+    def hello_grew(self, count: int) -> None:
+        """Add it up."""
+        self.held += count
 
     def hello_missed(self) -> None:
         """Note it."""

@@ -134,6 +134,8 @@ def test_a_worker_serves_counts_and_stops(process: Process) -> None:
     assert process.load.open_connections() == 1
     with process.load.row(1) as row:
         assert (row[0], row[TOTAL]) == (1, 1)
+    backend.sendall(b"an answer")
+    assert client.recv(100) == b"an answer"
     report = process.hear(_counts("forwarded"))
     assert isinstance(report, Report)
     assert ("forwarded", "app/b0", 1) in report.counters
