@@ -10,8 +10,10 @@ RELAY_BUFFER_BYTES = 64 * 1024
 READS_PER_TURN = 4
 """Full reads of one direction before others get their turn: 256 KiB, some 50 µs of copying."""
 
-ACCEPTS_PER_TURN = 64
-"""Connections accepted before others get their turn: the flood waits in the kernel's backlog."""
+ACCEPTS_PER_TURN = 8
+"""Connections accepted before others get their turn: a flood waits in the kernel's backlog. With 64
+the p99 of those who are served beside a flood was measured at 4.6 times its quiet value, with 8 at
+2.9."""
 
 BACKLOG = 4_096
 """Connections that wait in the kernel for one listening socket; the kernel may cap it lower."""

@@ -112,16 +112,17 @@ def test_a_client_is_accepted_with_its_address(
 def test_the_batch_doubles_while_it_is_full_and_falls_back(engine: Engine, stage: Make) -> None:
     """One, two, four … a turn, at most the bound; a turn that finds too few starts again at one."""
     found = stage()
-    found.connect(2 * ACCEPTS_PER_TURN + 72)  # 1 + 2 + 4 + … + 64, then 64, then 9 of 64
+    assert ACCEPTS_PER_TURN == 8
+    found.connect(26)  # 1 + 2 + 4 + 8, then 8, then 3 of 8
     taken = []
-    while len(found.host.clients) < 200:
+    while len(found.host.clients) < 26:
         before = len(found.host.clients)
         engine.turn(1)
         taken.append(len(found.host.clients) - before)
-    assert taken == [1, 2, 4, 8, 16, 32, 64, 64, 9]
+    assert taken == [1, 2, 4, 8, 8, 3]
     found.connect(3)
     engine.turn(1)
-    assert len(found.host.clients) == 201
+    assert len(found.host.clients) == 27
 
 
 def test_without_room_accepting_rests(clock: Clock, engine: Engine, stage: Make) -> None:
