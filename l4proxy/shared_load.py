@@ -1,6 +1,6 @@
-"""Open connections per backend and worker, in memory that all processes of a balancer see.
+"""Open sessions and connections per backend and worker, in memory that all processes see.
 
-One anonymous shared mapping, one row a worker, one cell a backend; each cell has one writer, the
+One anonymous shared mapping, one row a worker, two cells a backend; each cell has one writer, the
 worker of its row. So a choice by load and a bound on a backend hold across workers without a
 message. A reader may see a count that is a moment old, never a torn one: a cell is one aligned
 32-bit word.
@@ -14,41 +14,47 @@ from routing import BackendIndex
 
 _CELL_BYTES = 4
 _TOTAL = MAX_BACKENDS
-_STRIDE = MAX_BACKENDS + 1
-"""Cells of a row: one a backend, and the worker's open connections of every kind at the end."""
+_SESSIONS = MAX_BACKENDS + 1
+"""Where the sessions of a row begin, behind its connections and their total."""
+_STRIDE = _SESSIONS + MAX_BACKENDS
 
 
 class SharedLoad:
     """The table, mapped into this process. Implements `routing.LoadView` over all rows."""
 
-    __slots__ = ("_cells", "_mapping", "_rows")
+    __slots__ = ("_cells", "_mapping", "_sessions")
 
     def __init__(self, descriptor: int, rows: int) -> None:
         """Map `rows` rows of the memory behind `descriptor`, which stays the caller's."""
         self._mapping = mmap.mmap(descriptor, rows * _STRIDE * _CELL_BYTES)
         self._cells = memoryview(self._mapping).cast("i")
-        self._rows = [self.row(number) for number in range(rows)]
+        self._sessions = [self.sessions_row(number) for number in range(rows)]
 
     def connections(self, index: BackendIndex, /) -> int:
         """Return the connections open to a backend."""
         return sum(self._cells[index::_STRIDE])
 
     def sessions(self, index: BackendIndex, /) -> int:
-        """Return the sessions on a backend: in this version its open connections."""
-        return sum(self._cells[index::_STRIDE])
+        """Return the sessions on a backend, as its pool counts them."""
+        return sum(self._cells[_SESSIONS + index :: _STRIDE])
 
     def total_sessions(self, indices: tuple[BackendIndex, ...], /) -> int:
         """Return the sessions on several backends together."""
-        return sum(sum(map(row.__getitem__, indices)) for row in self._rows)
+        return sum(sum(map(row.__getitem__, indices)) for row in self._sessions)
 
     def open_connections(self) -> int:
         """Return the connections open in all workers, those without a backend included."""
         return sum(self._cells[_TOTAL::_STRIDE])
 
     def row(self, number: int) -> "memoryview[int]":
-        """Return the writable cells of one worker: [backend index], and [TOTAL] at the end."""
+        """Return the connections of one worker, writable: [backend index], [TOTAL] at the end."""
         start = number * _STRIDE
-        return self._cells[start : start + _STRIDE]
+        return self._cells[start : start + _SESSIONS]
+
+    def sessions_row(self, number: int) -> "memoryview[int]":
+        """Return the sessions of one worker, writable: [backend index]."""
+        start = number * _STRIDE + _SESSIONS
+        return self._cells[start : start + MAX_BACKENDS]
 
     def clear(self, number: int) -> None:
         """Zero the row of a worker that has ended: its connections ended with it."""
@@ -57,7 +63,7 @@ class SharedLoad:
 
     def close(self) -> None:
         """Unmap; rows that were handed out are released first by whoever took them."""
-        for row in self._rows:
+        for row in self._sessions:
             row.release()
         self._cells.release()
         self._mapping.close()

@@ -1,34 +1,18 @@
 """Everything a worker decides by, as one immutable value that is swapped whole.
 
-The supervisor builds it from the configuration and sends it encoded; a worker decodes it into the
-nouns of `routing`. Nothing is changed in place: routes, pools and settings change together or not
-at all.
+The supervisor builds it from the configuration and from what it has learned; workers are sent it
+as `l4proxy.snapshot_cbor` writes it. Nothing is changed in place: routes, pools and settings change
+together or not at all.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypedDict
-
-import cbor2
 
 from l4proxy.limits import WAITING_SHARE
 from l4proxy.refusal import RefusalStyle
-from routing import (
-    Address,
-    Backend,
-    BackendIndex,
-    BackendName,
-    Balance,
-    Capacity,
-    HostPattern,
-    Pool,
-    PoolName,
-    Pools,
-    Route,
-    RouteTable,
-)
+from routing import Address, BackendName, PoolName, Pools
 from sni import HelloLimits
 
 
@@ -78,6 +62,25 @@ class Dialling:
         if not self.sources or backend.host.startswith("/"):
             return []
         return [each for each in self.sources if (":" in each) == (":" in backend.host)]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """What a session of a pool is, and what tells whose it is.
+
+    Attributes:
+        idle: Seconds that it lasts once its last connection has ended.
+        reservation: Seconds for which a client's new connections follow its first; 0: they do not.
+        by_connections: Whether each connection counts as a session of its own.
+        learns: Whether ticket names are learned, so that an unknown one is worth a wait.
+        observes: Whether session ids and tickets are remembered that backends show in the clear.
+    """
+
+    idle: float = 600.0
+    reservation: float = 0.0
+    by_connections: bool = False
+    learns: bool = False
+    observes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,156 +141,11 @@ class Snapshot:
         timeouts: Deadlines of each pool.
         settings: What holds for all.
         dialling: How each pool's backends are dialled.
+        sessions: What a session of each pool is.
     """
 
     pools: Pools
     timeouts: Mapping[PoolName, Timeouts]
     settings: Settings
     dialling: Mapping[PoolName, Dialling]
-
-
-_RouteRow = tuple[str, PoolName, list[bytes] | None, bool]
-_BackendRow = tuple[str, int, str, int, int, bool, bool, bool, bool, float | None]
-_PoolRow = tuple[PoolName, str, int | None, int | None, list[_BackendRow]]
-
-
-class _Document(TypedDict):
-    routes: list[_RouteRow]
-    default: PoolName | None
-    pools: list[_PoolRow]
-    timeouts: dict[PoolName, list[float]]
-    dialling: dict[PoolName, tuple[dict[BackendName, int], list[str]]]
-    refusal: str
-    hello: tuple[int, int]
-    entrances: list[tuple[str, bool, list[str]]]
-    settings: tuple[float, int, int, int, int, bool, bool]
-
-
-def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Encode a snapshot as CBOR, for a worker of the same version."""
-    table = snapshot.pools.table
-    settings = snapshot.settings
-    return cbor2.dumps(
-        {
-            "routes": [_route_row(route) for route in table.routes],
-            "default": table.default,
-            "pools": [_pool_row(pool) for pool in snapshot.pools.pools.values()],
-            "timeouts": {name: astuple(found) for name, found in snapshot.timeouts.items()},
-            "dialling": {
-                name: (dict(found.proxy), found.sources)
-                for name, found in snapshot.dialling.items()
-            },
-            "refusal": settings.refusal.value,
-            "hello": astuple(settings.hello),
-            "entrances": [astuple(entrance) for entrance in settings.entrances],
-            "settings": [
-                settings.hello_timeout,
-                settings.connections,
-                settings.worker_connections,
-                settings.per_client,
-                settings.buffers,
-                settings.access_log,
-                settings.full_addresses,
-            ],
-        }
-    )
-
-
-def decode_snapshot(document: bytes, before: Snapshot | None = None) -> Snapshot:
-    """Decode what `encode_snapshot` made.
-
-    Args:
-        document: The encoded snapshot.
-        before: The one in force, whose pools hand their rankings on where the members are the same:
-            a change of health must not cost each worker the work of ranking anew.
-
-    The document comes from our own supervisor, of the same version: one that is broken raises
-    whatever building the nouns of `routing` raises, and ends the worker.
-    """
-    found: _Document = cbor2.loads(document)
-    table = RouteTable(tuple(_route(row) for row in found["routes"]), found["default"])
-    known = before.pools.pools if before is not None else {}
-    pools = [_pool(row, known.get(row[0])) for row in found["pools"]]
-    return Snapshot(
-        pools=Pools(table, {pool.name: pool for pool in pools}),
-        timeouts={name: Timeouts(*row) for name, row in found["timeouts"].items()},
-        dialling={
-            name: Dialling(
-                {backend: ProxyVersion(version) for backend, version in proxy.items()},
-                tuple(sources),
-            )
-            for name, (proxy, sources) in found["dialling"].items()
-        },
-        settings=_settings(found),
-    )
-
-
-def _settings(found: _Document) -> Settings:
-    timeout, connections, worker_connections, per_client, buffers, *log = found["settings"]
-    access_log, full_addresses = log
-    return Settings(
-        RefusalStyle(found["refusal"]),
-        timeout,
-        HelloLimits(*found["hello"]),
-        connections,
-        worker_connections,
-        per_client,
-        buffers,
-        access_log,
-        full_addresses,
-        tuple(Entrance(name, proxied, tuple(nets)) for name, proxied, nets in found["entrances"]),
-    )
-
-
-def _route_row(route: Route) -> _RouteRow:
-    alpn = None if route.alpn is None else sorted(route.alpn)
-    # The table refuses a route without a pattern: the default route stands apart.
-    return str(route.pattern), route.pool, alpn, route.instance_name
-
-
-def _route(row: _RouteRow) -> Route:
-    pattern, pool, alpn, instance_name = row
-    protocols = None if alpn is None else frozenset(alpn)
-    return Route(HostPattern.parse(pattern), pool, protocols, instance_name)
-
-
-def _pool_row(pool: Pool) -> _PoolRow:
-    rows = [_backend_row(backend) for backend in pool.backends]
-    return pool.name, pool.balance.value, pool.capacity.sessions, pool.capacity.connections, rows
-
-
-def _pool(row: _PoolRow, before: Pool | None) -> Pool:
-    name, balance, sessions, connections, rows = row
-    backends = tuple(_backend(row) for row in rows)
-    pool = Pool(name, backends, Balance(balance), Capacity(sessions, connections))
-    return pool if before is None else replace(pool, ranking=before.ranking)
-
-
-def _backend_row(backend: Backend) -> _BackendRow:
-    return (
-        backend.name,
-        backend.index,
-        backend.address.host,
-        backend.address.port,
-        backend.weight,
-        backend.healthy,
-        backend.trusted,
-        backend.active,
-        backend.draining,
-        backend.drain_deadline,
-    )
-
-
-def _backend(row: _BackendRow) -> Backend:
-    name, index, host, port, weight, healthy, trusted, active, draining, deadline = row
-    return Backend(
-        BackendName(name),
-        BackendIndex(index),
-        Address(host, port),
-        weight,
-        healthy,
-        trusted,
-        active,
-        draining,
-        deadline,
-    )
+    sessions: Mapping[PoolName, SessionRules]

@@ -5,13 +5,15 @@ A connection is a decision followed by a copy, and this is the decision:
     decide(hello, client, pools, state) -> Forward | Hold | Refuse
 
 The server name finds a route (`hostnames`, `table`), the route a pool (`pool`). In the pool the
-backend that owns the client's session has the first word (`affinity`, `ticket_names`), else one is
-selected (`selection`, `rendezvous`). Whoever it is must be eligible (`eligibility`), and each no
-has a reason (`reasons`) that stands in the refusal, the log line and the metric alike.
+backend that owns the client's session has the first word (`affinity`, `routable`, `ticket_names`,
+`external_psks`, `observed`), else one is selected (`selection`, `rendezvous`, `maglev`). Whoever it
+is must be eligible (`eligibility`), and each no has a reason (`reasons`) that stands in the
+refusal, the log line and the metric alike.
 
 Nothing here waits, reads a clock, draws a random number or writes a log: the moment is an argument
-(`state`), and what should happen next is an answer (`decide`). The one thing that changes is a
-count of open connections (`load`).
+(`state`), and what should happen next is an answer (`decide`). The two things that change are a
+count of open connections (`load`) and a table of observed tokens (`observed`); a decision only
+reads them.
 """
 
 from routing.affinity import MAX_TICKETS
@@ -22,6 +24,7 @@ from routing.backend import (
     BackendName,
     Balance,
     Capacity,
+    Hashing,
     PoolName,
 )
 from routing.client import Client
@@ -35,11 +38,16 @@ from routing.errors import (
     RoutingError,
     UnknownPool,
 )
+from routing.external_psks import ExternalPsks
 from routing.hostnames import HostPattern
 from routing.load import LoadView, OpenConnections
+from routing.maglev import Maglev
+from routing.observed import Observation, ObservedTokens, TokenKey, key_of
 from routing.pool import Pool, Pools
+from routing.ranking import Ranking
 from routing.reasons import HoldReason, Ineligible, RefusalReason, Why
-from routing.rendezvous import SLOTS, Ranking
+from routing.rendezvous import SLOTS, Rendezvous
+from routing.routable import ROUTABLE_NAME_BYTES, RoutableNames
 from routing.state import SeenTokens, State
 from routing.table import Route, RouteTable
 from routing.ticket_names import TicketLayout, TicketName, TicketNames
@@ -47,6 +55,7 @@ from routing.ticket_names import TicketLayout, TicketName, TicketNames
 __all__ = [
     "HOLD_SECONDS",
     "MAX_TICKETS",
+    "ROUTABLE_NAME_BYTES",
     "SLOTS",
     "Address",
     "AmbiguousRoute",
@@ -60,12 +69,17 @@ __all__ = [
     "Capacity",
     "Client",
     "Effect",
+    "ExternalPsks",
     "Forward",
+    "Hashing",
     "Hold",
     "HoldReason",
     "HostPattern",
     "Ineligible",
     "LoadView",
+    "Maglev",
+    "Observation",
+    "ObservedTokens",
     "OpenConnections",
     "Pool",
     "PoolName",
@@ -73,6 +87,8 @@ __all__ = [
     "Ranking",
     "RefusalReason",
     "Refuse",
+    "Rendezvous",
+    "RoutableNames",
     "Route",
     "RouteTable",
     "RoutingError",
@@ -82,8 +98,10 @@ __all__ = [
     "TicketLayout",
     "TicketName",
     "TicketNames",
+    "TokenKey",
     "UnknownPool",
     "Why",
     "decide",
     "ineligible",
+    "key_of",
 ]

@@ -22,6 +22,25 @@ class Balance(StrEnum):
     LEAST_SESSIONS = "least_sessions"
     """The fewest sessions for its weight."""
 
+    RANDOM_TWO = "random_two"
+    """Of two drawn by weight, the one with fewer sessions for its weight."""
+
+    ROUND_ROBIN = "round_robin"
+    """Each in turn, as often as its weight says."""
+
+
+class Hashing(StrEnum):
+    """How a network, or another key, is hashed to a backend."""
+
+    RENDEZVOUS = "rendezvous"
+    """Each key ranks the backends: a change moves the keys of the backend that changed alone."""
+
+    MAGLEV = "maglev"
+    """All keys share one table: the shares are even, and a change moves a few keys of others."""
+
+
+_SERVER_IDS = 1 << 32  # a routable name has four bytes for one
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -72,9 +91,13 @@ class Backend:
         draining: It keeps its sessions and gets no new ones.
         drain_deadline: When a drain lets go of its sessions too, in seconds of `State.now`;
             None while it waits for them without end.
+        server_id: What its routable names say, 0 to 2**32 - 1, unique within its pool; None: it
+            has none.
+        returned_at: When it last came back, in seconds of `State.now`, from which its slow start
+            counts; None: it is at its full weight.
 
     Raises:
-        BadBackend: The weight is below 1.
+        BadBackend: The weight is below 1, or the server id does not fit its four bytes.
 
     """
 
@@ -87,7 +110,14 @@ class Backend:
     active: bool = True
     draining: bool = False
     drain_deadline: float | None = None
+    server_id: int | None = None
+    returned_at: float | None = None
 
     def __post_init__(self) -> None:
         if self.weight < 1:
             raise BadBackend(f"backend {self.name!r}: weight {self.weight}, expected at least 1")
+        if self.server_id is not None and not 0 <= self.server_id < _SERVER_IDS:
+            raise BadBackend(
+                f"backend {self.name!r}: server id {self.server_id}, "
+                f"expected 0 to {_SERVER_IDS - 1}"
+            )

@@ -1,24 +1,35 @@
 """The decision: who serves this client? One pure function; its caller applies what it answers.
 
-    1  an offered ticket names its owner             ┐
-    2  a session id or ticket that was seen issued   │ HELD: the backend may go on
-    3  an instance name in the server name           │ with a session of its own
-    4  a reservation a moment old                    ┘
-    5  selection                                       NEW: the backend has room for one more
-    6  refusal, with the reason of every backend
+    1  an offered ticket names its owner: by a routable name,
+       else by a learned one                                    ┐
+    2  an external PSK's label: its backend, else its hash      │ HELD: the backend may go on
+    3  a ticket or session id that was seen issued              │ with a session of its own
+    4  an instance name in the server name                      │
+    5  a reservation a moment old                               ┘
+    6  selection                                                  NEW: it has room for one more
+    7  refusal, with the reason of every backend
 
 The first that yields an eligible backend wins. A reservation counts as HELD because the client's
 first connection took the session's place already: asked as NEW, the last place of a backend would
-turn its own second connection away.
+turn its own second connection away. The hash of a label is NEW: nobody knows of a session yet.
 
 An unknown ticket name may be a key that was rotated in a moment ago. It is worth a wait only where
-the rest would be a guess: after 3, which names a backend for certain, and before 4.
+the rest would be a guess: after 4, which names a backend for certain, and before 5.
 """
 
 from enum import Enum, auto
 from typing import NamedTuple
 
-from routing.affinity import by_instance, by_seen, by_ticket, held, only_unknown, tickets_of
+from routing.affinity import (
+    by_external_psk,
+    by_instance,
+    by_observed,
+    by_session_id,
+    by_ticket,
+    held,
+    only_unknown,
+    tickets_of,
+)
 from routing.backend import Backend, BackendName, PoolName
 from routing.client import Client
 from routing.eligibility import Session, ineligible
@@ -93,6 +104,9 @@ class Refuse(NamedTuple):
 _TAKE_SLOT = (Effect.TAKE_SLOT,)
 _TAKE_SLOT_AND_RESERVE = (Effect.TAKE_SLOT, Effect.RESERVE)
 
+# Looked up once: in CPython 3.11 each access to a member of an enumeration costs 0.1 µs.
+_SELECTED = Why.SELECTED
+
 
 def decide(
     hello: ClientHello, client: Client, pools: Pools, state: State
@@ -112,20 +126,33 @@ def decide(
     if isinstance(route, RefusalReason):
         return Refuse(route)
     pool = pools.pools[route.pool]
-    tickets = tickets_of(hello)
-    if (backend := by_ticket(tickets, client, pool, state)) is not None:
-        return Forward(pool.name, backend, Why.TICKET, _TAKE_SLOT)
-    if state.seen and (backend := by_seen(hello, tickets, pool, state)) is not None:
-        return Forward(pool.name, backend, Why.SESSION_ID, _TAKE_SLOT)
-    if (backend := by_instance(hello, route, pool, state)) is not None:
+    tickets = tickets_of(hello, pool)
+    if (forward := _by_token(hello, tickets, client, pool, state)) is not None:
+        return forward
+    if route.instance_name and (backend := by_instance(hello, route, pool, state)) is not None:
         return Forward(pool.name, backend, Why.INSTANCE, _TAKE_SLOT)
-    if state.may_hold and only_unknown(tickets, pool):
+    if tickets and state.may_hold and only_unknown(tickets, pool, state):
         return Hold(pool.name, HoldReason.UNKNOWN_TICKET_NAME, state.now + HOLD_SECONDS)
     if state.reservation and (backend := held(state.reservation, pool, state)) is not None:
         return Forward(pool.name, backend, Why.RESERVATION, _TAKE_SLOT)
     if (backend := select(client, pool, state)) is not None:
-        return Forward(pool.name, backend, Why.SELECTED, _TAKE_SLOT_AND_RESERVE)
+        return Forward(pool.name, backend, _SELECTED, _TAKE_SLOT_AND_RESERVE)
     return _refusal(pool, state)
+
+
+def _by_token(
+    hello: ClientHello, tickets: tuple[bytes, ...], client: Client, pool: Pool, state: State
+) -> Forward | None:
+    """Return where what the client offers to resume leads: 1 to 3 of the order above."""
+    if tickets and (owned := by_ticket(tickets, client, pool, state)) is not None:
+        return Forward(pool.name, *owned, _TAKE_SLOT)
+    if hello.psk_identities and (backend := by_external_psk(hello, pool, state)) is not None:
+        return Forward(pool.name, backend, Why.EXTERNAL_PSK, _TAKE_SLOT_AND_RESERVE)
+    if tickets:
+        backend = by_observed(tickets, pool, state)
+        return None if backend is None else Forward(pool.name, backend, Why.OBSERVED, _TAKE_SLOT)
+    owned = by_session_id(hello, pool, state)
+    return None if owned is None else Forward(pool.name, *owned, _TAKE_SLOT)
 
 
 def _refusal(pool: Pool, state: State) -> Refuse:

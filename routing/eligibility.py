@@ -39,7 +39,7 @@ def ineligible(
     Of several reasons it is the first of `Ineligible` that counts: what an operator would mend
     first.
     """
-    if backend.name in state.tried:
+    if state.tried and backend.name in state.tried:
         return Ineligible.TRIED
     if session is _NEW:
         barred = closed_to_new(backend)

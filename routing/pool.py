@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from routing.backend import Backend, BackendIndex, BackendName, Balance, Capacity, PoolName
+from routing.backend import Backend, BackendIndex, BackendName, Balance, Capacity, Hashing, PoolName
 from routing.eligibility import closed_to_new
 from routing.errors import BadBackend, UnknownPool
-from routing.rendezvous import Ranking
+from routing.external_psks import ExternalPsks
+from routing.maglev import Maglev
+from routing.ranking import Ranking
+from routing.rendezvous import Rendezvous
+from routing.routable import RoutableNames
 from routing.table import RouteTable
 from routing.ticket_names import TicketNames
+from routing.wheel import Wheel
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +29,22 @@ class Pool:
             write no names, or that is not to be sticky by ticket.
         ranking: One of an earlier pool, carried on if its members are the same and replaced if not.
             `dataclasses.replace` hands it on by itself.
+        routable: The routing keys; None where no names are routable.
+        external_psks: Where clients with keys that are no tickets go.
+        hashing: How affinity, and whatever else goes by hash, ranks the backends.
+        slow_start: Seconds in which a returned backend comes to its full weight; 0: at once.
         named: Derived: the backends by name.
+        by_server_id: Derived: those that have a server id, by it.
         open: Derived: the backends that take new sessions as far as their room goes.
+        open_named: Derived: the same, by name.
         open_indices: Derived: their cells in the load view.
         open_weight: Derived: their weights together.
+        wheel: Derived: the same, for turns and draws.
+        capped: Derived: whether a backend may run out of room.
+        rising: Derived: whether one of those open may be in its slow start.
 
     Raises:
-        BadBackend: Two backends have one name.
+        BadBackend: Two backends have one name or one server id.
 
     """
 
@@ -39,27 +53,74 @@ class Pool:
     balance: Balance = Balance.AFFINITY
     capacity: Capacity = field(default_factory=Capacity)
     ticket_names: TicketNames = field(default_factory=TicketNames)
-    ranking: Ranking = field(default_factory=lambda: Ranking({}), repr=False, compare=False)
+    ranking: Ranking = field(default_factory=lambda: Rendezvous({}), repr=False, compare=False)
+    routable: RoutableNames | None = None
+    external_psks: ExternalPsks = field(default_factory=ExternalPsks)
+    hashing: Hashing = Hashing.RENDEZVOUS
+    slow_start: float = 0.0
     named: Mapping[BackendName, Backend] = field(init=False, repr=False, compare=False)
+    by_server_id: Mapping[int, Backend] = field(init=False, repr=False, compare=False)
     open: tuple[Backend, ...] = field(init=False, repr=False, compare=False)
+    open_named: Mapping[BackendName, Backend] = field(init=False, repr=False, compare=False)
     open_indices: tuple[BackendIndex, ...] = field(init=False, repr=False, compare=False)
     open_weight: int = field(init=False, repr=False, compare=False)
+    wheel: Wheel = field(init=False, repr=False, compare=False)
+    capped: bool = field(init=False, repr=False, compare=False)
+    rising: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        takes_new = tuple(backend for backend in self.backends if closed_to_new(backend) is None)
+        weights = [backend.weight for backend in takes_new]
+        bounds = (self.capacity.sessions, self.capacity.connections)
+        derived = {
+            "named": self._by_name(),
+            "by_server_id": self._by_server_id(),
+            "ranking": self._ranking(),
+            "open": takes_new,
+            "open_named": {backend.name: backend for backend in takes_new},
+            "open_indices": tuple(backend.index for backend in takes_new),
+            "open_weight": sum(weights),
+            "wheel": Wheel(takes_new, weights),
+            "capped": any(bound is not None for bound in bounds),
+            "rising": self.slow_start > 0
+            and any(backend.returned_at is not None for backend in takes_new),
+        }
+        for attribute, value in derived.items():
+            object.__setattr__(self, attribute, value)
+
+    def _by_name(self) -> dict[BackendName, Backend]:
         named = {backend.name: backend for backend in self.backends}
         if len(named) < len(self.backends):
             raise BadBackend(
                 f"pool {self.name!r}: {len(self.backends)} backends have {len(named)} names, "
                 "expected one each"
             )
-        takes_new = tuple(backend for backend in self.backends if closed_to_new(backend) is None)
+        return named
+
+    def _by_server_id(self) -> dict[int, Backend]:
+        by_id: dict[int, Backend] = {}
+        for backend in self.backends:
+            if backend.server_id is None:
+                continue
+            other = by_id.setdefault(backend.server_id, backend)
+            if other is not backend:
+                raise BadBackend(
+                    f"pool {self.name!r}: backends {other.name!r} and {backend.name!r} have one "
+                    f"server id, {backend.server_id}, expected one each"
+                )
+        return by_id
+
+    def _ranking(self) -> Ranking:
         members = {backend.name: backend.weight for backend in self.backends}
-        if self.ranking.members != members:
-            object.__setattr__(self, "ranking", Ranking(members))
-        object.__setattr__(self, "named", named)
-        object.__setattr__(self, "open", takes_new)
-        object.__setattr__(self, "open_indices", tuple(backend.index for backend in takes_new))
-        object.__setattr__(self, "open_weight", sum(backend.weight for backend in takes_new))
+        if self.ranking.hashing is self.hashing and self.ranking.members == members:
+            return self.ranking
+        return _RANKINGS[self.hashing](members)
+
+
+_RANKINGS: Mapping[Hashing, type[Rendezvous | Maglev]] = {
+    Hashing.RENDEZVOUS: Rendezvous,
+    Hashing.MAGLEV: Maglev,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ from enum import StrEnum
 class Why(StrEnum):
     """What led to the backend that was chosen, in the order in which it is asked."""
 
-    TICKET = "ticket"
+    ROUTABLE = "routable"
+    LEARNED = "learned"
+    EXTERNAL_PSK = "external_psk"
+    OBSERVED = "observed"
     SESSION_ID = "session_id"
     INSTANCE = "instance"
     RESERVATION = "reservation"

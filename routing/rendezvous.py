@@ -13,16 +13,14 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from heapq import nlargest
 
-from routing.backend import BackendName
+from routing.backend import BackendName, Hashing
+from routing.ranking import KEPT, Ranking
 
 # Clients share a ranking by slot, so that it can be kept. With 2**14 slots the shares of 20
 # backends are true to about 3 % (a backend's slots are a binomial draw), even 1,000 backends get
 # 16 slots each, all rankings kept take at most 3 MB, and a slot fits two bytes.
 SLOTS = 16_384
 _SLOT_BYTES = 2
-
-# Backends kept per slot. With half a pool refused, all eight are refused once in 256 times.
-KEPT = 8
 
 # Changing it moves every client that offers no token: all balancers of a fleet must hold the same.
 _KEY = b"l4proxy rendezvous 1"
@@ -34,53 +32,46 @@ _BITS = 52
 _BEGUN = blake2b(digest_size=_SLOT_BYTES, key=_KEY)
 
 
-def slot_of(prefix: bytes) -> int:
-    """Return the slot of a client's network, 0 to SLOTS - 1.
+def slot_of(key: bytes) -> int:
+    """Return the slot of a key, such as a client's network: 0 to SLOTS - 1.
 
-    Takes 0.7 µs; 1.1 with the key hashed anew.
+    Takes 0.7 µs; 1.1 with the key of the hash taken in anew.
     """
     hashed = _BEGUN.copy()
-    hashed.update(prefix)
+    hashed.update(key)
     return int.from_bytes(hashed.digest(), "big") % SLOTS
 
 
-class Ranking:
-    """The order in which each slot prefers the members of a pool.
+class Rendezvous(Ranking):
+    """The members in the order of what they draw. Keeps at most SLOTS times KEPT names."""
 
-    A pure function of names and weights, whose answers are kept once worked out: at most SLOTS
-    times KEPT names. Health and load do not enter, so that a ranking outlives them.
-    """
+    __slots__ = ("_slots",)
 
-    __slots__ = ("_first", "members")
+    hashing = Hashing.RENDEZVOUS
 
     def __init__(self, members: Mapping[BackendName, int]) -> None:
-        """Rank nothing yet.
+        """Rank nothing yet."""
+        super().__init__(members)
+        self._slots: dict[int, tuple[BackendName, ...]] = {}
 
-        Args:
-            members: Weights, at least 1, by name.
+    def favourite(self, key: bytes, names: Iterable[BackendName]) -> BackendName:
+        """Return the one of some members, at least one, that a key prefers; draws for each."""
+        return self._best(slot_of(key), names, 1)[0]
 
-        """
-        self.members = dict(members)
-        self._first: dict[int, tuple[BackendName, ...]] = {}
-
-    def first(self, slot: int) -> tuple[BackendName, ...]:
+    def of_slot(self, slot: int) -> tuple[BackendName, ...]:
         """Return the up to KEPT members that a slot prefers, best first.
 
         The first time it draws for every member, 1.3 µs each; then it is one dict access.
         """
-        kept = self._first.get(slot)
+        kept = self._slots.get(slot)
         if kept is None:
-            kept = self._first[slot] = tuple(self._ranked(slot, self.members, KEPT))
+            kept = self._slots[slot] = tuple(self._best(slot, self.members, KEPT))
         return kept
 
-    def favourite(self, slot: int, names: Iterable[BackendName]) -> BackendName:
-        """Return the one of some members, at least one, that a slot prefers.
+    def _ranked(self, key: bytes) -> tuple[BackendName, ...]:
+        return self.of_slot(slot_of(key))
 
-        Draws for each of them: for when those of `first` have all been refused.
-        """
-        return self._ranked(slot, names, 1)[0]
-
-    def _ranked(self, slot: int, names: Iterable[BackendName], most: int) -> list[BackendName]:
+    def _best(self, slot: int, names: Iterable[BackendName], most: int) -> list[BackendName]:
         salt = slot.to_bytes(_SLOT_BYTES)
         # The name stands second to settle a tie, should one ever happen, alike everywhere.
         drawn = ((_draw(name, self.members[name], salt), name) for name in names)

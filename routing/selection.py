@@ -6,8 +6,9 @@ from routing.backend import Backend, Balance
 from routing.client import Client
 from routing.eligibility import Session, ineligible
 from routing.pool import Pool
-from routing.rendezvous import slot_of
+from routing.slow_start import effective_weight
 from routing.state import State
+from routing.wheel import Wheel
 
 # How far over its even share of sessions a backend may run before a client's network goes to the
 # next in rank: 5/4. Nearer to 1 evens load out further and moves more clients: with 1 + e a change
@@ -18,65 +19,126 @@ _BOUND_DENOMINATOR = 4
 
 # Looked up once: in CPython 3.11 each access to a member of an enumeration costs 0.1 µs.
 _NEW = Session.NEW
+_AFFINITY = Balance.AFFINITY
 
 
 def select(client: Client, pool: Pool, state: State) -> Backend | None:
     """Return the backend for a new session; None when none is eligible."""
-    return _SELECTIONS[pool.balance](client, pool, state)
-
-
-def _by_affinity(client: Client, pool: Pool, state: State) -> Backend | None:
-    """Return the first in the rank of the client's network that is eligible and under its bound."""
-    total = state.load.total_sessions(pool.open_indices)
-    slot = slot_of(client.prefix)
-    for name in pool.ranking.first(slot):
-        backend = pool.named[name]
-        if _may_begin(backend, pool, state) and not _over_bound(backend, total, pool, state):
-            return backend
-    eligible = [backend for backend in pool.open if _may_begin(backend, pool, state)]
-    under = [b.name for b in eligible if not _over_bound(b, total, pool, state)]
-    if under:
-        return pool.named[pool.ranking.favourite(slot, under)]
-    # The bounds add up to more than all sessions and this one, so only when others have no room,
-    # or could not be dialled, are the rest all over theirs.
-    return _least_loaded(eligible, state) if eligible else None
-
-
-def _by_least_sessions(_client: Client, pool: Pool, state: State) -> Backend | None:
-    """Return the least loaded eligible backend."""
+    if pool.balance is _AFFINITY:
+        return by_affinity(client.prefix, pool, state)
     if not pool.open:
         return None
-    least = _least_loaded(pool.open, state)
-    if _may_begin(least, pool, state):  # nearly always, and then nobody else need be asked
-        return least
-    eligible = [backend for backend in pool.open if _may_begin(backend, pool, state)]
-    return _least_loaded(eligible, state) if eligible else None
+    choose = _CHOICES[pool.balance]
+    chosen = choose(pool.open, pool, state)
+    if _may_begin(chosen, pool, state):  # nearly always, and then nobody else need be asked
+        return chosen
+    eligible = _eligible(pool, state)
+    return choose(eligible, pool, state) if eligible else None
 
 
-def _least_loaded(backends: Sequence[Backend], state: State) -> Backend:
+def by_affinity(key: bytes, pool: Pool, state: State) -> Backend | None:
+    """Return the first in the rank of a key that is eligible and under its bound.
+
+    Args:
+        key: The client's network, or what else shall come back to the same backend.
+        pool: The pool.
+        state: The moment.
+
+    """
+    bound = _bound(pool, state)
+    asks = pool.capped or state.tried  # else who is open is eligible
+    for name in pool.ranking.first(key):
+        backend = pool.open_named.get(name)
+        if backend is None or _over(bound, backend, pool, state):
+            continue
+        if not asks or _may_begin(backend, pool, state):
+            return backend
+    eligible = _eligible(pool, state)
+    under = [backend.name for backend in eligible if not _over(bound, backend, pool, state)]
+    if under:
+        return pool.named[pool.ranking.favourite(key, under)]
+    # The bounds add up to more than all sessions and this one, so only when others have no room,
+    # or could not be dialled, are the rest all over theirs.
+    return _least_loaded(eligible, pool, state) if eligible else None
+
+
+def _bound(pool: Pool, state: State) -> tuple[float, float]:
+    """Return the bound of all sessions and this one, and the weight that shares it out."""
+    total = state.load.total_sessions(pool.open_indices)
+    weight = sum(_weights(pool.open, pool, state)) if pool.rising else pool.open_weight
+    return _BOUND_NUMERATOR * (total + 1), _BOUND_DENOMINATOR * weight
+
+
+def _over(bound: tuple[float, float], backend: Backend, pool: Pool, state: State) -> bool:
+    """Return whether sessions >= ceil(5/4 x (total + 1) x weight / total weight).
+
+    Sessions are whole, so the rounding up says nothing and is left out; and so are weights, except
+    in a slow start, so that nothing else is rounded.
+    """
+    allowed, of_weight = bound
+    weight: float = backend.weight
+    if pool.rising:
+        weight = effective_weight(backend, pool.slow_start, state.now)
+    return of_weight * state.load.sessions(backend.index) >= allowed * weight
+
+
+def _least_loaded(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:
     """Return the one with the smallest (sessions + 1) / weight, a tie settled by the draw."""
-    sessions = state.load.sessions
-    loads = [(sessions(backend.index) + 1) / backend.weight for backend in backends]
+    loads = _loads(backends, pool, state)
     least = min(loads)
     ties = [backend for backend, load in zip(backends, loads, strict=True) if load == least]
     return ties[int(state.draw * len(ties))]
+
+
+def _less_loaded_of_two(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:
+    """Return the less loaded of two that are drawn by weight, the first drawn of equals.
+
+    Nearly as even as the least loaded of all (Mitzenmacher: "The Power of Two Choices in Randomized
+    Load Balancing", 2001), and balancers that see the same loads do not all rush to one.
+    """
+    two = _wheel(backends, pool, state).two_drawn(state.draw)
+    first, second = _loads(two, pool, state)
+    return two[second < first]
+
+
+def _whose_turn(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:
+    """Return whose turn it is. In a slow start, whose weights change, turns are drawn instead."""
+    wheel = _wheel(backends, pool, state)
+    return wheel.drawn(state.draw) if pool.rising else wheel.turn(state.turn)
+
+
+def _wheel(backends: Sequence[Backend], pool: Pool, state: State) -> Wheel:
+    if backends is pool.open and not pool.rising:
+        return pool.wheel
+    return Wheel(backends, _weights(backends, pool, state))
+
+
+def _loads(backends: Sequence[Backend], pool: Pool, state: State) -> list[float]:
+    sessions = state.load.sessions
+    if not pool.rising:
+        return [(sessions(backend.index) + 1) / backend.weight for backend in backends]
+    weights = _weights(backends, pool, state)
+    return [
+        (sessions(backend.index) + 1) / weight
+        for backend, weight in zip(backends, weights, strict=True)
+    ]
+
+
+def _weights(backends: Sequence[Backend], pool: Pool, state: State) -> list[float]:
+    slow_start, now = pool.slow_start, state.now
+    return [effective_weight(backend, slow_start, now) for backend in backends]
+
+
+def _eligible(pool: Pool, state: State) -> list[Backend]:
+    return [backend for backend in pool.open if _may_begin(backend, pool, state)]
 
 
 def _may_begin(backend: Backend, pool: Pool, state: State) -> bool:
     return ineligible(backend, _NEW, pool.capacity, state) is None
 
 
-def _over_bound(backend: Backend, total: int, pool: Pool, state: State) -> bool:
-    """Return whether sessions >= ceil(5/4 x (total + 1) x weight / total weight), in whole numbers.
-
-    Sessions are whole, so the rounding up says nothing and is left out.
-    """
-    sessions = state.load.sessions(backend.index)
-    share = _BOUND_NUMERATOR * (total + 1) * backend.weight
-    return _BOUND_DENOMINATOR * pool.open_weight * sessions >= share
-
-
-_SELECTIONS: Mapping[Balance, Callable[[Client, Pool, State], Backend | None]] = {
-    Balance.AFFINITY: _by_affinity,
-    Balance.LEAST_SESSIONS: _by_least_sessions,
+_CHOICES: Mapping[Balance, Callable[[Sequence[Backend], Pool, State], Backend]] = {
+    Balance.LEAST_SESSIONS: _least_loaded,
+    Balance.RANDOM_TWO: _less_loaded_of_two,
+    Balance.ROUND_ROBIN: _whose_turn,
 }

@@ -1,16 +1,17 @@
 """What a decision may know that changes from one connection to the next."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from routing.backend import BackendName, PoolName
 from routing.load import LoadView
 
-SeenTokens = Mapping[tuple[PoolName, bytes], BackendName]
-"""Who issued a session id or a whole ticket that a TLS ≤ 1.2 backend showed in the clear."""
 
-_NOTHING_SEEN: SeenTokens = MappingProxyType({})
+class SeenTokens(Protocol):
+    """Who issued a session id or a whole ticket that a TLS ≤ 1.2 backend showed in the clear."""
+
+    def owner(self, pool: PoolName, token: bytes, now: float, /) -> BackendName | None:
+        """Return the backend of a pool that issued a token; None: nobody that is remembered."""
+        ...
 
 
 class State(NamedTuple):
@@ -19,8 +20,8 @@ class State(NamedTuple):
     A tuple, since one is made per decision: 0.35 µs against 1.0 for a frozen dataclass.
 
     Attributes:
-        now: Seconds, monotonic; the clock of `Backend.drain_deadline` and of `Hold.until`.
-        draw: One random number in [0, 1), which breaks ties.
+        now: Seconds, monotonic; the clock of `Backend` and of `Hold.until`.
+        draw: One random number in [0, 1), which breaks ties and draws by weight.
         load: How busy each backend is.
         reservation: The backend with which this client began a session with the pool a moment ago,
             while the reservation lasts. Whoever withdraws a session, because the dial failed,
@@ -28,7 +29,8 @@ class State(NamedTuple):
         tried: Backends whose dial failed for this connection; none is chosen again.
         may_hold: Whether a `Hold` would be heeded; False when this hello has been held, or when
             the pool's backends have just been asked for their ticket names.
-        seen: What backends have issued in the clear; bounded, and with a lifetime, by its owner.
+        seen: What backends have issued in the clear; None: nothing is observed.
+        turn: One more for each decision of this caller, from 0 on, for `Balance.ROUND_ROBIN`.
 
     """
 
@@ -38,4 +40,5 @@ class State(NamedTuple):
     reservation: BackendName | None = None
     tried: tuple[BackendName, ...] = ()
     may_hold: bool = False
-    seen: SeenTokens = _NOTHING_SEEN
+    seen: SeenTokens | None = None
+    turn: int = 0

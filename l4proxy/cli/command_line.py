@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from l4proxy.cli import backend, check, demo, hello, run, status
+from l4proxy.cli import backend, check, demo, hello, run, status, ticket
 from l4proxy.cli.command import EXITS, Exit
 from l4proxy.version import VERSION
 
@@ -16,6 +16,7 @@ COMMANDS = (
     status.COMMAND,
     backend.COMMAND,
     hello.COMMAND,
+    *ticket.COMMANDS,
 )
 
 INTERRUPTED = 130

@@ -20,7 +20,10 @@ from l4proxy.control.plan import Cells, plan
 from routing import RefusalReason, Why
 
 _WHY = {
-    Why.TICKET: "it offers a ticket of this backend",
+    Why.ROUTABLE: "it offers a ticket whose name says this backend",
+    Why.LEARNED: "it offers a ticket of this backend",
+    Why.EXTERNAL_PSK: "its external key leads to this backend",
+    Why.OBSERVED: "it offers a ticket that this backend was seen to issue",
     Why.SESSION_ID: "it offers a session of this backend",
     Why.INSTANCE: "its server name names this backend",
     Why.RESERVATION: "its last session began here a moment ago",

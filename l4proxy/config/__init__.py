@@ -29,6 +29,12 @@ from l4proxy.config.model import (
 )
 from l4proxy.config.pools import CapacitySettings, Count, PoolSettings, TimeoutSettings
 from l4proxy.config.schema import json_schema
+from l4proxy.config.sticky import (
+    DrainSettings,
+    ExternalPskSettings,
+    SessionSettings,
+    StickySettings,
+)
 
 __all__ = [
     "AdminSettings",
@@ -40,6 +46,8 @@ __all__ = [
     "Count",
     "DiscoverySettings",
     "DnsSettings",
+    "DrainSettings",
+    "ExternalPskSettings",
     "HealthSettings",
     "HealthType",
     "HttpHealthSettings",
@@ -52,7 +60,9 @@ __all__ = [
     "ProxyHeader",
     "RouteSettings",
     "RuleSettings",
+    "SessionSettings",
     "ShutdownSettings",
+    "StickySettings",
     "Stream",
     "TimeoutSettings",
     "effective",

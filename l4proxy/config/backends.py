@@ -21,6 +21,10 @@ from sni import ServerName
 MAX_WEIGHT: Final = 256
 """The largest weight, as HAProxy has it: a share of 1 in 256 is fine enough."""
 
+MAX_SERVER_ID: Final = 2**32 - 1
+"""The largest server id: a routable ticket name has four bytes for it."""
+
+backend_server_id: Final = whole(0, MAX_SERVER_ID)
 backend_weight: Final = whole(1, MAX_WEIGHT)
 dns_port: Final = whole(1, MAX_PORT)
 dns_resolver: Final = or_word(SYSTEM, parsed(parse_resolver, str, "10.0.0.2"))
@@ -57,6 +61,9 @@ class BackendSettings(Section):
 
     proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] | None = None
     """The PROXY header that it gets: off, v1 or v2; as its pool's when left out."""
+
+    server_id: Annotated[int, backend_server_id] | None = None
+    """The number in its routable ticket names, as `l4proxy ticket-name --server-id` had it."""
 
     @classmethod
     def written_out(cls, found: object) -> object:

@@ -19,6 +19,7 @@ def effective(config: Config) -> str:
     values["admin"] = values["admin"] or OFF
     for pool in values["pools"].values():
         pool["health"] = pool["health"] or OFF
+        pool["sticky"] = pool["sticky"] or OFF
     said = _said(values)
     return yaml.dump(said, Dumper=_Writer, sort_keys=False, default_flow_style=None, width=_WIDTH)
 

@@ -103,4 +103,7 @@ def _message(detail: ErrorDetails) -> str:
         return str(detail["ctx"]["error"])
     if kind == "too_short":
         return "found none, expected at least one"
+    if kind == "too_long":
+        size = detail["ctx"]
+        return f"found {size['actual_length']}, expected at most {size['max_length']}"
     return f"found {describe(detail['input'])}, expected {_SHAPES.get(kind, kind)}"

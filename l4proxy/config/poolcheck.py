@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from l4proxy.config.addresses import parse_backend_address, parse_source
-from l4proxy.config.backends import DnsSettings, dns_port, dns_resolver
+from l4proxy.config.backends import DnsSettings, backend_server_id, dns_port, dns_resolver
 from l4proxy.config.document import Document, Path
 from l4proxy.config.health import DEFAULT_EVERY, HealthType, probe_every, probe_timeout
 from l4proxy.config.mistakes import Mistake, describe
@@ -18,8 +18,7 @@ from l4proxy.config.names import (
 )
 from l4proxy.config.outline import Entry, Outline, backends_of, readable
 from l4proxy.config.repeats import repeats
-from l4proxy.config.scalars import OFF
-from l4proxy.config.shorthand import health_written_out
+from l4proxy.config.shorthand import health_written_out, none_when_off
 from l4proxy.config.units import format_duration
 from routing import BackendName
 
@@ -31,7 +30,8 @@ def pool_mistakes(document: Document, outline: Outline, pool: Entry) -> Iterator
     """Yield every mistake that lies between values of a pool, or between it and its routes."""
     yield from _backends(document, pool)
     yield from _discovery(document, pool)
-    yield from _capacity(document, pool)
+    yield from _server_ids(document, pool)
+    yield from _external_psks(document, pool)
     yield from _health(document, outline, pool)
     yield from _source(document, pool)
 
@@ -59,14 +59,35 @@ def _backends(document: Document, pool: Entry) -> Iterator[Mistake]:
     yield from repeats(document, names, "another backend of this pool has the name {}")
 
 
-def _capacity(document: Document, pool: Entry) -> Iterator[Mistake]:
-    """Yield a bound on sessions that does not say what a session is."""
-    capacity = pool.values.get("capacity")
-    if not isinstance(capacity, dict) or "count" in capacity:
+def _server_ids(document: Document, pool: Entry) -> Iterator[Mistake]:
+    """Yield numbers that two backends' ticket names would share."""
+    ids = [
+        (backend.at("server_id"), backend.read("server_id", backend_server_id.read))
+        for backend in backends_of(pool)
+    ]
+    yield from repeats(document, ids, "another backend of this pool has this server id")
+
+
+def _external_psks(document: Document, pool: Entry) -> Iterator[Mistake]:
+    """Yield identities that lead to a backend that nobody names."""
+    sticky = pool.below("sticky", none_when_off)
+    psks = sticky.values.get("external_psks")
+    backends = backends_of(pool)
+    if not isinstance(psks, dict) or any("dns" in backend.values for backend in backends):
         return
-    if capacity.get("sessions_per_backend", OFF) not in (OFF, False):
-        message = "in this version each connection counts as a session: add `count: connections`"
-        yield document.mistake((*pool.at("capacity"), "sessions_per_backend"), message)
+    named = {_name_of(backend) for backend in backends}
+    for key, value in psks.items():
+        name = readable(read_backend_name, value)
+        if name is not None and None not in named and name not in named:
+            path = (*sticky.at("external_psks"), key)
+            yield document.mistake(path, f"this pool has no backend {describe(name)}")
+
+
+def _name_of(backend: Entry) -> BackendName | None:
+    if "name" in backend.values:
+        return backend.read("name", read_backend_name)
+    address = backend.read("address", parse_backend_address)
+    return None if address is None else default_backend_name(address)
 
 
 def _discovery(document: Document, pool: Entry) -> Iterator[Mistake]:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from l4proxy.config import later
 from l4proxy.config.addresses import IpAddress, parse_source
@@ -12,8 +12,9 @@ from l4proxy.config.health import HealthCheck
 from l4proxy.config.names import host_name
 from l4proxy.config.scalars import OFF, choice, duration, or_word, parsed, switch, whole
 from l4proxy.config.section import Section
-from l4proxy.config.shorthand import pool_written_out
-from routing import Balance
+from l4proxy.config.shorthand import none_when_off, pool_written_out
+from l4proxy.config.sticky import DrainSettings, SessionSettings, StickySettings
+from routing import Balance, Hashing
 from sni import ServerName
 
 MAX_CONNECTIONS: Final = 1_000_000
@@ -23,6 +24,9 @@ MAX_CONNECTIONS: Final = 1_000_000
 class Count(StrEnum):
     """What fills the capacity of a backend."""
 
+    SESSIONS = "sessions"
+    """Clients with a connection open, or closed a moment ago."""
+
     CONNECTIONS = "connections"
     """Each open connection counts as a session."""
 
@@ -30,11 +34,11 @@ class Count(StrEnum):
 class CapacitySettings(Section):
     """What each backend of a pool may carry at once."""
 
-    count: Annotated[Count, choice(Count, later.COUNT)] = Count.CONNECTIONS
-    """What a session is: in this version each connection counts as one."""
+    count: Annotated[Count, choice(Count)] = Count.SESSIONS
+    """What fills it: sessions (clients, by address) or connections, for clients behind NAT."""
 
     sessions_per_backend: Annotated[int | None, or_word(OFF, whole(1, MAX_CONNECTIONS))] = None
-    """Sessions at which a backend gets no new ones; asks for `count: connections`."""
+    """Sessions at which a backend gets no new ones."""
 
     connections_per_backend: Annotated[int | None, or_word(OFF, whole(1, MAX_CONNECTIONS))] = None
     """Connections at which a backend gets none at all, not even of its own sessions."""
@@ -75,7 +79,23 @@ class PoolSettings(Section):
     """The name that probes ask for; the pool's first exact route when left out."""
 
     balance: Annotated[Balance, choice(Balance, later.BALANCE)] = Balance.AFFINITY
-    """How a backend is chosen: affinity (a client's network comes back) or least_sessions."""
+    """For a new session: affinity (by the client's network), least_sessions, random_two or
+    round_robin."""
+
+    hash: Annotated[Hashing, choice(Hashing)] = Hashing.RENDEZVOUS
+    """How `balance: affinity` ranks backends: rendezvous, or maglev for hundreds of them."""
+
+    sticky: Annotated[StickySettings | None, BeforeValidator(none_when_off)] = StickySettings()
+    """What holds a client to its backend: a mapping {tickets, session_ids, …}, or off."""
+
+    session: SessionSettings = SessionSettings()
+    """What a session is."""
+
+    drain: DrainSettings = DrainSettings()
+    """How a backend that is drained lets go of its sessions."""
+
+    slow_start: Annotated[float | None, or_word(OFF, duration("1s", "1h"))] = None
+    """How long a backend that comes back takes to get its whole share of new sessions; or off."""
 
     capacity: CapacitySettings = CapacitySettings()
     """What each backend may carry at once."""

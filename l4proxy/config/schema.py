@@ -32,6 +32,7 @@ _LEFT_OUT: Final = (
     ("RuleSettings", "alpn"),
     ("PoolSettings", "server_name"),
     ("BackendSettings", "proxy_protocol"),
+    ("BackendSettings", "server_id"),
     ("DiscoverySettings", "proxy_protocol"),
 )
 
@@ -42,8 +43,7 @@ def json_schema() -> dict[str, object]:
     schema = Config.model_json_schema(mode="serialization", schema_generator=_Generator)
     sections = schema["$defs"]
     for key, later in PoolSettings.later_keys.items():
-        if later.off:
-            sections["PoolSettings"]["properties"][key] = later.schema
+        sections["PoolSettings"]["properties"][key] = later.schema
     for name, key in _LEFT_OUT:
         setting = sections[name]["properties"][key]
         setting |= setting.pop("anyOf")[0]
@@ -51,6 +51,7 @@ def json_schema() -> dict[str, object]:
     for switched in (
         schema["properties"]["admin"],
         sections["PoolSettings"]["properties"]["health"],
+        sections["PoolSettings"]["properties"]["sticky"],
     ):
         switched["anyOf"][-1] = {"enum": ["off", False]}
     # The patterns stand beside the default, and a rule may stand without its list.

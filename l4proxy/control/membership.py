@@ -63,6 +63,7 @@ class Member:
         address: Where it is dialled; unique within its pool.
         weight: Its share of new sessions beside the others', at least 1.
         source: Who named it.
+        server_id: What its routable ticket names say; None: it has none.
 
     Raises:
         BadBackend: It has no name, or its weight is below 1.
@@ -72,6 +73,7 @@ class Member:
     address: Address
     weight: int = 1
     source: Source = Source.STATIC
+    server_id: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

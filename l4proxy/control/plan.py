@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from l4proxy.config import Config, LogClients, PoolSettings, TimeoutSettings
+from l4proxy.config import Config, Count, LogClients, PoolSettings, TimeoutSettings
 from l4proxy.control.roll import Roll
 from l4proxy.limits import (
     DESCRIPTORS_PER_CONNECTION,
@@ -13,20 +13,25 @@ from l4proxy.limits import (
     RESERVED_DESCRIPTORS,
 )
 from l4proxy.refusal import RefusalStyle
-from l4proxy.snapshot import Dialling, Entrance, Settings, Snapshot, Timeouts
+from l4proxy.routable import RoutingKeys
+from l4proxy.snapshot import Dialling, Entrance, SessionRules, Settings, Snapshot, Timeouts
 from routing import (
     Backend,
     BackendIndex,
     BackendName,
     Capacity,
+    ExternalPsks,
     LoadView,
     Pool,
     PoolName,
     Pools,
     Route,
     RouteTable,
+    TicketNames,
 )
 from sni import HelloLimits
+
+_NO_NAMES = TicketNames()
 
 
 class TooManyBackends(ValueError):
@@ -107,15 +112,24 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who exists, and who of them may have traffic.
+    """Who exists, who of them may have traffic, and whose sessions are whose.
 
     Attributes:
         roll: The members of every pool.
         usable: Of pools whose health is watched, those that may have traffic.
+        drains: When each backend that is drained lets go of its sessions, seconds, monotonic; None:
+            never.
+        returned: When each backend came back that had been unhealthy, seconds, monotonic.
+        names: The ticket names that each pool is known to have.
+        keys: The routing keys of each pool that has any.
     """
 
     roll: Roll
     usable: Mapping[PoolName, frozenset[BackendName]] = field(default_factory=dict)
+    drains: Mapping[tuple[PoolName, BackendName], float | None] = field(default_factory=dict)
+    returned: Mapping[tuple[PoolName, BackendName], float] = field(default_factory=dict)
+    names: Mapping[PoolName, TicketNames] = field(default_factory=dict)
+    keys: Mapping[PoolName, RoutingKeys] = field(default_factory=dict)
 
 
 def plan(config: Config, cells: Cells, room: Room, standing: Standing | None = None) -> Snapshot:
@@ -150,6 +164,7 @@ def plan(config: Config, cells: Cells, room: Room, standing: Standing | None = N
             name: Dialling(roll.headers(name), tuple(str(source) for source in pool.source))
             for name, pool in pools
         },
+        sessions={name: _sessions(pool) for name, pool in pools},
     )
 
 
@@ -165,6 +180,7 @@ def _keys(roll: Roll) -> list[tuple[PoolName, BackendName]]:
 def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> Pool:
     members = now.roll.members(name)
     usable = now.usable.get(name, {member.name for member in members})
+    psks = found.sticky.external_psks if found.sticky is not None else None
     return Pool(
         name=name,
         backends=tuple(
@@ -174,6 +190,10 @@ def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> P
                 member.address,
                 member.weight,
                 healthy=member.name in usable,
+                draining=(name, member.name) in now.drains,
+                drain_deadline=now.drains.get((name, member.name)),
+                server_id=member.server_id,
+                returned_at=now.returned.get((name, member.name)),
             )
             for member in members
         ),
@@ -181,6 +201,22 @@ def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> P
         capacity=Capacity(
             found.capacity.sessions_per_backend, found.capacity.connections_per_backend
         ),
+        ticket_names=now.names.get(name, _NO_NAMES),
+        routable=now.keys.get(name),
+        external_psks=ExternalPsks() if psks is None else ExternalPsks(psks.backends, psks.hashed),
+        hashing=found.hash,
+        slow_start=found.slow_start or 0.0,
+    )
+
+
+def _sessions(found: PoolSettings) -> SessionRules:
+    sticky = found.sticky
+    return SessionRules(
+        idle=found.session.idle,
+        reservation=(sticky.reservation or 0.0) if sticky is not None else 0.0,
+        by_connections=found.capacity.count is Count.CONNECTIONS,
+        learns=sticky is not None and sticky.tickets,
+        observes=sticky is not None and sticky.session_ids,
     )
 
 

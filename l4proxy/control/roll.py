@@ -108,7 +108,10 @@ class _Enrolled:
         self.sources = {_source_name(each): each for each in settings.discover}
         self._written = {each.address: each for each in settings.backends}
         self.membership = Membership(
-            (Member(each.name, each.address, each.weight) for each in settings.backends),
+            (
+                Member(each.name, each.address, each.weight, server_id=each.server_id)
+                for each in settings.backends
+            ),
             {name: each.weight for name, each in self.sources.items()},
             places,
         )

@@ -45,9 +45,14 @@ def test_two_mappings_see_each_other(load: SharedLoad, memory: int) -> None:
         theirs[LAST] += 1
         theirs[FIRST] += 4
         theirs[TOTAL] += 5
+    with load.sessions_row(0) as mine, other.sessions_row(2) as theirs:
+        mine[LAST] += 2
+        theirs[FIRST] += 4
+        theirs[LAST] += 1
     for view in (load, other):
-        assert view.connections(LAST) == view.sessions(LAST) == 3
-        assert view.connections(FIRST) == 4
+        assert view.connections(LAST) == 3
+        assert view.connections(FIRST) == view.sessions(FIRST) == 4
+        assert view.sessions(LAST) == 3
         assert view.total_sessions((FIRST, LAST)) == 7
         assert view.total_sessions(()) == 0
         assert view.open_connections() == 5

@@ -10,11 +10,14 @@ from routing import (
     Balance,
     Capacity,
     Client,
+    ExternalPsks,
+    Hashing,
     HostPattern,
     OpenConnections,
     Pool,
     PoolName,
     Pools,
+    RoutableNames,
     Route,
     RouteTable,
     State,
@@ -32,6 +35,32 @@ S2N = TicketLayout(1, 16)
 JSSE = TicketLayout(0, 4)
 
 
+class Seen:
+    """What backends of `app` were seen to issue."""
+
+    def __init__(self, owners: dict[bytes, str]) -> None:
+        self._owners = owners
+
+    def owner(self, pool: PoolName, token: bytes, _now: float, /) -> BackendName | None:
+        """Whose token it is."""
+        owner = self._owners.get(token) if pool == APP else None
+        return None if owner is None else BackendName(owner)
+
+
+class Keys:
+    """Routing keys, played: a name is `R` fifteen times and the server id in the last byte."""
+
+    def server_id(self, name: bytes, /) -> int | None:
+        """What the name says."""
+        assert len(name) == 16
+        return name[15] if name[:15] == b"R" * 15 else None
+
+
+def routable(server_id: int) -> bytes:
+    """A routable name that `Keys` reads."""
+    return b"R" * 15 + bytes([server_id])
+
+
 def name(text: str) -> BackendName:
     """A backend's name."""
     return BackendName(text)
@@ -41,6 +70,7 @@ def hello(
     server_name: str | None = "app.example.com",
     alpn: tuple[bytes, ...] = (),
     psk: tuple[bytes, ...] = (),
+    age: int = 1,
     ticket: bytes | None = None,
     session_id: bytes = b"",
 ) -> ClientHello:
@@ -52,7 +82,7 @@ def hello(
         server_name=None if server_name is None else ServerName.parse(server_name),
         alpn=alpn,
         ticket=ticket,
-        psk_identities=tuple(PskIdentity(identity, 1) for identity in psk),
+        psk_identities=tuple(PskIdentity(identity, age) for identity in psk),
         early_data=False,
         ech=False,
         message=b"",
@@ -69,6 +99,8 @@ def backend(
     active: bool = True,
     draining: bool = False,
     drain_deadline: float | None = None,
+    server_id: int | None = None,
+    returned_at: float | None = None,
 ) -> Backend:
     """A backend that may have all traffic, unless said otherwise."""
     return Backend(
@@ -81,6 +113,8 @@ def backend(
         active=active,
         draining=draining,
         drain_deadline=drain_deadline,
+        server_id=server_id,
+        returned_at=returned_at,
     )
 
 
@@ -94,10 +128,24 @@ def pool(
     *,
     balance: Balance = Balance.AFFINITY,
     capacity: Capacity | None = None,
+    hashing: Hashing = Hashing.RENDEZVOUS,
     names: Iterable[TicketName] = (),
+    routable: RoutableNames | None = None,
+    psks: ExternalPsks | None = None,
+    slow_start: float = 0.0,
 ) -> Pool:
     """The pool `app` of these backends."""
-    return Pool(APP, tuple(members), balance, capacity or Capacity(), TicketNames(names))
+    return Pool(
+        APP,
+        tuple(members),
+        balance,
+        capacity or Capacity(),
+        TicketNames(names),
+        hashing=hashing,
+        routable=routable,
+        external_psks=psks or ExternalPsks(),
+        slow_start=slow_start,
+    )
 
 
 def pools(*members: Pool, routes: Iterable[Route] = ()) -> Pools:
@@ -131,6 +179,7 @@ def state(
     tried: tuple[str, ...] = (),
     may_hold: bool = False,
     seen: dict[bytes, str] | None = None,
+    turn: int = 0,
 ) -> State:
     """The moment NOW, nothing open and nothing known unless said otherwise."""
     return State(
@@ -140,5 +189,6 @@ def state(
         None if reservation is None else name(reservation),
         tuple(map(name, tried)),
         may_hold,
-        {(APP, token): name(owner) for token, owner in (seen or {}).items()},
+        None if seen is None else Seen(seen),
+        turn,
     )

@@ -23,3 +23,11 @@ def test_a_weight_is_at_least_one() -> None:
     """A backend without a share is refused, with the name, the number and what was expected."""
     with pytest.raises(BadBackend, match=r"'b': weight 0, expected at least 1"):
         backend("b", weight=0)
+
+
+@pytest.mark.parametrize("server_id", [-1, 1 << 32])
+def test_a_server_id_fits_a_routable_name(server_id: int) -> None:
+    """Four bytes hold it, or it is refused."""
+    with pytest.raises(BadBackend, match=r"'b': server id -?\d+, expected 0 to 4294967295"):
+        backend("b", server_id=server_id)
+    assert backend("b", server_id=(1 << 32) - 1).server_id == (1 << 32) - 1

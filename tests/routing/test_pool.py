@@ -7,6 +7,8 @@ import pytest
 from routing import (
     Backend,
     BadBackend,
+    Capacity,
+    Hashing,
     HostPattern,
     PoolName,
     Pools,
@@ -14,7 +16,7 @@ from routing import (
     RouteTable,
     UnknownPool,
 )
-from tests.routing.cases import APP, backend, backends, pool
+from tests.routing.cases import APP, NOW, backend, backends, pool
 
 
 def test_a_pool_knows_who_takes_new_sessions() -> None:
@@ -31,6 +33,7 @@ def test_a_pool_knows_who_takes_new_sessions() -> None:
     assert [member.name for member in made.open] == ["a", "b"]
     assert made.open_indices == (1, 6)
     assert made.open_weight == 5
+    assert list(made.open_named) == ["a", "b"]
     assert list(made.named.values()) == members
 
 
@@ -43,6 +46,53 @@ def test_a_name_stands_for_one_backend() -> None:
     """Two backends of one name are refused: an instance name could mean either."""
     with pytest.raises(BadBackend, match="'app': 2 backends have 1 names"):
         pool([backend("a", 0), backend("a", 1)])
+
+
+def test_a_server_id_stands_for_one_backend() -> None:
+    """Backends are found by it; two of one id are refused: a routable name could mean either."""
+    one, other, without = backend("a", server_id=0), backend("b", 1, server_id=7), backend("c", 2)
+    assert pool([one, other, without]).by_server_id == {0: one, 7: other}
+    with pytest.raises(BadBackend, match="'a' and 'b' have one server id, 7, expected one each"):
+        pool([replace(one, server_id=7), other])
+
+
+@pytest.mark.parametrize(
+    ("capacity", "capped"),
+    [
+        (Capacity(), False),
+        (Capacity(sessions=1), True),
+        (Capacity(connections=1), True),
+    ],
+)
+def test_a_pool_knows_whether_room_may_run_out(capacity: Capacity, capped: bool) -> None:
+    """Either bound makes a backend's room worth asking about."""
+    assert pool(backends(1), capacity=capacity).capped is capped
+
+
+@pytest.mark.parametrize(
+    ("slow_start", "member", "rising"),
+    [
+        (30.0, backend("a", returned_at=NOW), True),
+        (0.0, backend("a", returned_at=NOW), False),
+        (30.0, backend("a"), False),
+        (30.0, backend("a", returned_at=NOW, draining=True), False),
+    ],
+)
+def test_a_pool_knows_whether_somebody_may_be_in_slow_start(
+    slow_start: float, member: Backend, rising: bool
+) -> None:
+    """Only where it is asked for, and somebody who takes new sessions has returned."""
+    assert pool([member], slow_start=slow_start).rising is rising
+
+
+@pytest.mark.parametrize("hashing", Hashing)
+def test_a_pool_ranks_by_its_own_hashing(hashing: Hashing) -> None:
+    """The ranking is of the kind asked for; one of another kind is not carried on."""
+    before = pool(backends(1, 2), hashing=hashing)
+    assert before.ranking.hashing is hashing
+    assert replace(before, backends=before.backends[::-1]).ranking is before.ranking
+    for other in set(Hashing) - {hashing}:
+        assert replace(before, hashing=other).ranking.hashing is other
 
 
 def test_the_ranking_outlives_a_change_of_health() -> None:
@@ -65,7 +115,7 @@ def test_another_membership_ranks_anew(members: tuple[Backend, ...]) -> None:
 def test_equal_pools_are_equal_values() -> None:
     """What was worked out since does not tell two pools apart."""
     one, other = pool(backends(1, 2)), pool(backends(1, 2))
-    one.ranking.first(0)
+    one.ranking.first(b"")
     assert one == other
 
 

@@ -10,7 +10,10 @@ from routing import HoldReason, Ineligible, RefusalReason, Why
 @pytest.mark.parametrize(
     ("kind", "labels"),
     [
-        (Why, "ticket session_id instance reservation selected"),
+        (
+            Why,
+            "routable learned external_psk observed session_id instance reservation selected",
+        ),
         (
             Ineligible,
             "tried unhealthy untrusted standby draining drain_expired full connections_full",

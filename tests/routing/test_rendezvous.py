@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import routing
-from routing import SLOTS, BackendName, Ranking
-from routing.rendezvous import KEPT, slot_of
+from routing import SLOTS, BackendName, Rendezvous
+from routing.ranking import KEPT
+from routing.rendezvous import slot_of
 from tests.routing.cases import name
 
 SOME = range(0, SLOTS, 8)  # enough slots for a share to show
@@ -22,8 +23,8 @@ MEMBERS = {name(f"b{i}"): 1 for i in range(10)}
 
 def _winners(members: dict[BackendName, int], slots: range = SOME) -> list[BackendName]:
     """Whom each slot prefers."""
-    ranking = Ranking(members)
-    return [ranking.first(slot)[0] for slot in slots]
+    ranking = Rendezvous(members)
+    return [ranking.of_slot(slot)[0] for slot in slots]
 
 
 def _even(share: float, slots: int) -> float:
@@ -42,8 +43,8 @@ def test_a_network_has_one_slot() -> None:
 def test_processes_agree() -> None:
     """Another process, whose `hash()` differs, finds the same slot and the same ranking."""
     script = (
-        "from routing import Ranking; from routing.rendezvous import slot_of;"
-        "print(slot_of(b'abc'), *Ranking({f'b{i}': i for i in range(1, 9)}).first(7))"
+        "from routing import Rendezvous; from routing.rendezvous import slot_of;"
+        "print(slot_of(b'abc'), *Rendezvous({f'b{i}': i for i in range(1, 9)}).first(b'abc'))"
     )
     run = subprocess.run(
         [sys.executable, "-c", script],
@@ -54,21 +55,21 @@ def test_processes_agree() -> None:
         check=True,
         timeout=30,
     )
-    ranked = Ranking({name(f"b{i}"): i for i in range(1, 9)}).first(7)
+    ranked = Rendezvous({name(f"b{i}"): i for i in range(1, 9)}).first(b"abc")
     assert run.stdout.split() == [str(slot_of(b"abc")), *ranked]
 
 
 def test_the_hash_never_changes() -> None:
     """A new version ranks as the old one: balancers of a fleet are not upgraded all at once."""
     assert slot_of(bytes([192, 0, 2])) == 1995
-    assert Ranking({name(text): 1 for text in "abcd"}).first(1) == ("a", "d", "c", "b")
+    assert Rendezvous({name(text): 1 for text in "abcd"}).of_slot(1) == ("a", "d", "c", "b")
 
 
 @settings(max_examples=25)
 @given(st.permutations(list(MEMBERS)), st.integers(0, SLOTS - 1))
 def test_the_order_of_the_members_does_not_matter(order: list[BackendName], slot: int) -> None:
     """Two balancers that list the backends differently rank them alike."""
-    assert Ranking(dict.fromkeys(order, 1)).first(slot) == Ranking(MEMBERS).first(slot)
+    assert Rendezvous(dict.fromkeys(order, 1)).of_slot(slot) == Rendezvous(MEMBERS).of_slot(slot)
 
 
 def test_weights_are_respected_over_all_slots() -> None:
@@ -94,25 +95,26 @@ def test_a_backend_that_goes_moves_only_its_own_slots() -> None:
     """The slots of all others stay, and its own go to whom they ranked second."""
     gone = name("b3")
     rest = {member: weight for member, weight in MEMBERS.items() if member != gone}
-    full, less = Ranking(MEMBERS), Ranking(rest)
+    full, less = Rendezvous(MEMBERS), Rendezvous(rest)
     for slot in SOME:
-        expected = [member for member in full.first(slot) if member != gone]
-        assert list(less.first(slot)[: len(expected)]) == expected
+        expected = [member for member in full.of_slot(slot) if member != gone]
+        assert list(less.of_slot(slot)[: len(expected)]) == expected
 
 
 def test_only_the_first_are_kept() -> None:
     """A ranking is short, whole for a small pool, and worked out once."""
-    ranking = Ranking(MEMBERS)
-    assert len(ranking.first(0)) == KEPT
-    assert ranking.first(0) is ranking.first(0)
-    assert sorted(Ranking({name("a"): 1, name("b"): 3}).first(0)) == ["a", "b"]
-    assert Ranking({}).first(0) == ()
+    ranking = Rendezvous(MEMBERS)
+    assert len(ranking.of_slot(0)) == KEPT
+    assert ranking.of_slot(0) is ranking.of_slot(0)
+    assert sorted(Rendezvous({name("a"): 1, name("b"): 3}).of_slot(0)) == ["a", "b"]
+    assert Rendezvous({}).of_slot(0) == ()
 
 
-@pytest.mark.parametrize("slot", [0, 1, SLOTS - 1])
-def test_the_favourite_agrees_with_the_ranking(slot: int) -> None:
+@pytest.mark.parametrize("key", [b"", b"\xc0\0\2", bytes(16)])
+def test_the_favourite_agrees_with_the_ranking(key: bytes) -> None:
     """Among any members the favourite is the one that the whole ranking names first."""
-    ranking = Ranking(MEMBERS)
-    first = ranking.first(slot)
-    assert ranking.favourite(slot, MEMBERS) == first[0]
-    assert ranking.favourite(slot, first[:2:-1]) == first[3]
+    ranking = Rendezvous(MEMBERS)
+    first = ranking.first(key)
+    assert first == ranking.of_slot(slot_of(key))
+    assert ranking.favourite(key, MEMBERS) == first[0]
+    assert ranking.favourite(key, first[:2:-1]) == first[3]

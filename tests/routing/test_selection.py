@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 
 from routing import (
     Backend,
+    BackendIndex,
     Balance,
     Capacity,
     Client,
+    Hashing,
     Ineligible,
     OpenConnections,
+    Pool,
     Session,
     ineligible,
 )
-from routing.rendezvous import slot_of
 from routing.selection import select
-from tests.routing.cases import CLIENT, backend, backends, busy, pool, state
+from tests.routing.cases import CLIENT, NOW, backend, backends, busy, pool, state
 
 WEIGHTS = st.lists(st.integers(1, 5), min_size=1, max_size=12)
 CLIENTS = st.lists(st.binary(min_size=4, max_size=4).map(Client), min_size=1, max_size=60)
@@ -31,11 +33,14 @@ def _bound(weight: int, total_weight: int, sessions: int) -> int:
     return math.ceil(1.25 * sessions * weight / total_weight)
 
 
-@settings(max_examples=50)
-@given(WEIGHTS, CLIENTS)
-def test_no_backend_runs_over_its_bound(weights: list[int], clients: list[Client]) -> None:
+@pytest.mark.parametrize("hashing", Hashing)
+@settings(max_examples=30)
+@given(weights=WEIGHTS, clients=CLIENTS)
+def test_no_backend_runs_over_its_bound(
+    hashing: Hashing, weights: list[int], clients: list[Client]
+) -> None:
     """Whoever comes, and be it one network alone, no backend gets more than 5/4 of its share."""
-    members, load = pool(backends(*weights)), OpenConnections()
+    members, load = pool(backends(*weights), hashing=hashing), OpenConnections()
     for count, client in enumerate(clients, 1):
         chosen = select(client, members, state(load))
         assert chosen is not None
@@ -43,9 +48,10 @@ def test_no_backend_runs_over_its_bound(weights: list[int], clients: list[Client
         assert load.sessions(chosen.index) <= _bound(chosen.weight, sum(weights), count)
 
 
-def test_one_network_is_spread_by_the_bound() -> None:
+@pytest.mark.parametrize("hashing", Hashing)
+def test_one_network_is_spread_by_the_bound(hashing: Hashing) -> None:
     """A thousand sessions from behind one NAT use the whole pool, to the bound and not past it."""
-    members, load = pool(backends(1, 1, 2)), OpenConnections()
+    members, load = pool(backends(1, 1, 2), hashing=hashing), OpenConnections()
     for _ in range(1000):
         chosen = select(CLIENT, members, state(load))
         assert chosen is not None
@@ -54,28 +60,30 @@ def test_one_network_is_spread_by_the_bound() -> None:
     assert all(0 < count <= most for count, most in zip(counts, (313, 313, 625), strict=True))
 
 
-@given(CLIENTS)
-def test_a_network_comes_back_to_its_backend(clients: list[Client]) -> None:
+@pytest.mark.parametrize("hashing", Hashing)
+@given(clients=CLIENTS)
+def test_a_network_comes_back_to_its_backend(hashing: Hashing, clients: list[Client]) -> None:
     """While nobody is over a bound, a client gets the backend that its network ranks first."""
-    members = pool(backends(1, 2, 3))
+    members = pool(backends(1, 2, 3), hashing=hashing)
     for client in clients:
         chosen = select(client, members, state(busy(b0=9, b1=18, b2=27)))
         assert chosen is not None
-        assert chosen.name == members.ranking.first(slot_of(client.prefix))[0]
+        assert chosen.name == members.ranking.first(client.prefix)[0]
 
 
-@settings(max_examples=30)
-@given(WEIGHTS, CLIENTS)
-def test_balancers_agree(weights: list[int], clients: list[Client]) -> None:
+@pytest.mark.parametrize("hashing", Hashing)
+@settings(max_examples=20)
+@given(weights=WEIGHTS, clients=CLIENTS)
+def test_balancers_agree(hashing: Hashing, weights: list[int], clients: list[Client]) -> None:
     """Two balancers that share nothing and list the backends differently choose alike."""
     members = backends(*weights)
-    one, other = pool(members), pool(members[::-1])
+    one, other = pool(members, hashing=hashing), pool(members[::-1], hashing=hashing)
     for client in clients:
         assert select(client, one, state()) == select(client, other, state(draw=0.9))
 
 
 MEMBER = st.builds(
-    lambda index, weight, flags: backend(
+    lambda index, weight, flags, returned_at: backend(
         f"b{index}",
         index,
         weight=weight,
@@ -83,10 +91,12 @@ MEMBER = st.builds(
         trusted=flags[1],
         active=flags[2],
         draining=not flags[3],
+        returned_at=returned_at,
     ),
     st.integers(0, 14),
     st.integers(1, 3),
     st.tuples(*[st.sampled_from([True, True, True, False])] * 4),
+    st.sampled_from([None, NOW - 3, NOW]),
 )
 LOADS = st.dictionaries(st.integers(0, 14).map("b{}".format), st.integers(0, 4))
 
@@ -96,16 +106,21 @@ LOADS = st.dictionaries(st.integers(0, 14).map("b{}".format), st.integers(0, 4))
     LOADS,
     st.lists(st.integers(0, 14).map("b{}".format), max_size=3),
     st.sampled_from(Balance),
-    st.binary(min_size=4, max_size=4),
+    st.tuples(st.sampled_from([0.0, 10.0]), st.floats(0, 1, exclude_max=True), st.integers(0, 99)),
 )
 def test_the_chosen_is_eligible_and_nobody_is_overlooked(
-    members: list[Backend], sessions: dict[str, int], tried: list[str], balance: Balance, ip: bytes
+    members: list[Backend],
+    sessions: dict[str, int],
+    tried: list[str],
+    balance: Balance,
+    chance: tuple[float, float, int],
 ) -> None:
     """An ineligible backend is never chosen, and None is answered only when all are ineligible."""
     capacity = Capacity(sessions=3, connections=4)
-    asked = pool(members, balance=balance, capacity=capacity)
-    moment = state(busy(**sessions), tried=tuple(tried))
-    chosen = select(Client(ip), asked, moment)
+    slow_start, draw, turn = chance
+    asked = pool(members, balance=balance, capacity=capacity, slow_start=slow_start)
+    moment = state(busy(**sessions), draw=draw, tried=tuple(tried), turn=turn)
+    chosen = select(Client(turn.to_bytes(4)), asked, moment)
     eligible = [
         member for member in members if not ineligible(member, Session.NEW, capacity, moment)
     ]
@@ -115,10 +130,20 @@ def test_the_chosen_is_eligible_and_nobody_is_overlooked(
 def test_past_the_kept_ranking_the_order_goes_on() -> None:
     """With all that are kept refused, the rest are ranked as if the refused were not there."""
     members = pool(backends(*[1] * 20))
-    first = members.ranking.first(slot_of(CLIENT.prefix))
+    first = members.ranking.first(CLIENT.prefix)
     rest = [member for member in members.backends if member.name not in first]
     chosen = select(CLIENT, members, state(tried=first))
     assert chosen == select(CLIENT, pool(rest), state())
+
+
+def test_past_the_kept_part_of_a_table_the_order_goes_on() -> None:
+    """With Maglev the next is the one whose entry follows."""
+    members = pool(backends(*[1] * 20), hashing=Hashing.MAGLEV)
+    first = members.ranking.first(CLIENT.prefix)
+    rest = [member.name for member in members.backends if member.name not in first]
+    chosen = select(CLIENT, members, state(tried=first))
+    assert chosen is not None
+    assert chosen.name == members.ranking.favourite(CLIENT.prefix, rest)
 
 
 def test_when_all_that_are_left_are_over_their_bound_the_least_loaded_serves() -> None:
@@ -194,3 +219,87 @@ def test_the_reasons_are_the_one_answer() -> None:
     assert select(CLIENT, asked, moment) is None
     (only,) = asked.backends
     assert ineligible(only, Session.NEW, asked.capacity, moment) is Ineligible.FULL
+
+
+def _shares(members: Pool, draws: int) -> dict[BackendIndex, int]:
+    """How often each backend is chosen over evenly spread draws and turns, with nothing open."""
+    chosen = (select(CLIENT, members, state(draw=n / draws, turn=n)) for n in range(draws))
+    return Counter(backend.index for backend in chosen if backend is not None)
+
+
+def test_round_robin_gives_turns_by_weight() -> None:
+    """In eight turns in a row each backend has exactly as many as its weight."""
+    members = pool(backends(1, 2, 5), balance=Balance.ROUND_ROBIN)
+    for begin in (0, 3, 1_000_001):
+        turns = [select(CLIENT, members, state(turn=begin + turn)) for turn in range(8)]
+        assert Counter(backend.index for backend in turns if backend) == {0: 1, 1: 2, 2: 5}
+
+
+def test_turns_of_a_full_backend_are_shared_by_the_others() -> None:
+    """Its neighbour does not get them all."""
+    members = pool(backends(1, 1, 1, 1), balance=Balance.ROUND_ROBIN, capacity=Capacity(sessions=1))
+    load = busy(b1=1)
+    turns = [select(CLIENT, members, state(load, turn=turn)) for turn in range(1200)]
+    counts = Counter(backend.name for backend in turns if backend)
+    assert counts.keys() == {"b0", "b2", "b3"}
+    assert max(counts.values()) <= 500
+
+
+def test_of_two_that_are_drawn_the_less_loaded_serves() -> None:
+    """The busiest backend is never chosen where two differ, the emptiest most of all."""
+    members = pool(backends(1, 1, 1), balance=Balance.RANDOM_TWO)
+    load = busy(b0=9, b1=5)
+    chosen = [select(CLIENT, members, state(load, draw=n / 600)) for n in range(600)]
+    counts = Counter(backend.name for backend in chosen if backend)
+    assert counts == pytest.approx({"b2": 400, "b1": 200}, abs=3)
+
+
+def test_random_two_fills_by_weight() -> None:
+    """In the long run each backend has its share of the sessions."""
+    members, load = pool(backends(1, 2, 5), balance=Balance.RANDOM_TWO), OpenConnections()
+    for turn in range(800):
+        chosen = select(CLIENT, members, state(load, draw=turn * 0.618034 % 1))
+        assert chosen is not None
+        load.opened(chosen.index)
+    assert load.statistics() == pytest.approx({0: 100, 1: 200, 2: 500}, abs=15)
+
+
+@pytest.mark.parametrize("balance", [Balance.RANDOM_TWO, Balance.ROUND_ROBIN])
+def test_a_lone_backend_serves_everybody(balance: Balance) -> None:
+    """There is nobody to draw or to take turns with."""
+    assert _shares(pool(backends(3), balance=balance), 100) == {0: 100}
+
+
+def _returning(balance: Balance, since: float) -> Pool:
+    """Two backends of weight 2, of which the second came back so many seconds ago, of 100."""
+    members = [backend("b0", weight=2), backend("b1", 1, weight=2, returned_at=NOW - since)]
+    return pool(members, balance=balance, slow_start=100.0)
+
+
+@pytest.mark.parametrize("balance", Balance)
+@pytest.mark.parametrize(
+    ("since", "share"), [(0.0, 0.1 / 1.1), (50.0, 0.55 / 1.55), (100.0, 1 / 2), (900.0, 1 / 2)]
+)
+def test_a_returned_backend_takes_on_its_share_little_by_little(
+    balance: Balance, since: float, share: float
+) -> None:
+    """From a tenth of its weight to all of it, whatever the balance; affinity bounds it so."""
+    members, load = _returning(balance, since), OpenConnections()
+    for turn in range(2000):
+        client = Client(turn.to_bytes(3) + b"?")
+        moment = state(load, draw=turn * 0.618034 % 1, turn=turn)
+        chosen = select(client, members, moment)
+        assert chosen is not None
+        load.opened(chosen.index)
+    filled = load.statistics()[BackendIndex(1)] / 2000
+    if balance is Balance.AFFINITY:
+        assert filled <= 1.25 * share + 0.001
+    else:
+        assert filled == pytest.approx(share, abs=0.02)
+
+
+def test_a_slow_start_never_refuses() -> None:
+    """A returned backend that is alone serves all."""
+    for balance in Balance:
+        members = pool([backend("b0", returned_at=NOW)], balance=balance, slow_start=100.0)
+        assert select(CLIENT, members, state(busy(b0=50))) == members.backends[0]

@@ -29,7 +29,7 @@ FULL = """
         backends:
           - "[2001:db8::1]:443"
           - {dns: {name: a.b, port: 1, resolver: "10.0.0.2", every: 1h}, proxy_protocol: off}
-          - unix:/run/b.sock
+          - {address: "unix:/run/b.sock", server_id: 7}
         server_name: probe.example.com
         health: {type: http, status: 204, tls: false, every: 1s}
         passive_health: off
@@ -40,6 +40,8 @@ FULL = """
           - {address: "10.0.0.1:443", name: "off", weight: 256, proxy_protocol: v1}
         health: tls
         balance: least_sessions
+        hash: maglev
+        sticky: {routable_keys: [/etc/r.key], external_psks: {device: 'off', 'hex:00ff': 'off'}}
         capacity: {count: connections, sessions_per_backend: 5, connections_per_backend: off}
         timeouts: {connect: 150ms, idle: 168h, half_closed: 1s, lifetime: 24h, keepalive: 5s}
     refusal: reset
@@ -61,6 +63,8 @@ FULL = """
         f"{LEAST}admin: off\n",
         f"{LEAST}admin: {{address: off, socket: /run/a.sock}}\naccess_log: stdout\n",
         with_pool("capacity: {connections_per_backend: 5}"),
+        with_pool("sticky: off\nsession: {idle: 1m}\nslow_start: 30s\ndrain: {timeout: off}"),
+        with_pool("sticky: {reservation: off, external_psks: hash}"),
         with_pool("health: {type: http, status: 200-204, path: /x}"),
         LEAST.replace("app.example.com", "'*.example.com'"),
     ],
@@ -86,8 +90,19 @@ def test_every_default_is_shown() -> None:
                 "backends": ({"address": "10.0.0.1:443", "name": "10.0.0.1:443", "weight": 1},),
                 "server_name": "app.example.com",
                 "balance": "affinity",
+                "hash": "rendezvous",
+                "sticky": {
+                    "tickets": True,
+                    "session_ids": True,
+                    "reservation": "10s",
+                    "routable_keys": (),
+                    "external_psks": False,
+                },
+                "session": {"idle": "10m"},
+                "drain": {"timeout": "1h"},
+                "slow_start": False,
                 "capacity": {
-                    "count": "connections",
+                    "count": "sessions",
                     "sessions_per_backend": False,
                     "connections_per_backend": False,
                 },

@@ -5,12 +5,9 @@ import pytest
 from l4proxy.config.later import POOL, Later
 from tests.l4proxy.config.texts import LEAST, messages_of, parse, with_pool
 
-SWITCHED = [key for key, later in POOL.items() if later.off]
-UNSWITCHED = [key for key, later in POOL.items() if not later.off]
-
 
 @pytest.mark.parametrize("value", ["off", "false", "'off'", "no"])
-@pytest.mark.parametrize("key", SWITCHED)
+@pytest.mark.parametrize("key", POOL)
 def test_a_pool_may_switch_a_thing_off(key: str, value: str) -> None:
     """What is switched off means what it says, so the pool is the same as without the key."""
     assert parse(with_pool(f"{key}: {value}")) == parse(with_pool(""))
@@ -23,14 +20,6 @@ def test_a_pool_may_not_ask_for_a_later_thing(key: str, value: str) -> None:
     said = messages_of(with_pool(f"{key}: {value}"))
     assert said.startswith(f"config.yaml:6:5: pools.app.{key}: {POOL[key].about}")
     assert "not in this version" in said
-
-
-@pytest.mark.parametrize("key", UNSWITCHED)
-def test_what_has_no_off_cannot_be_switched_off(key: str) -> None:
-    """Where `off` would have no meaning, the key is left out."""
-    said = messages_of(with_pool(f"{key}: off"))
-    assert "not in this version; leave it out" in said
-    assert "or say off" not in said
 
 
 def test_backends_are_not_found_by_kubernetes_yet() -> None:
@@ -46,4 +35,3 @@ def test_only_the_same_type_switches_off() -> None:
     """Zero equals false in Python, and means something else here."""
     assert Later("x").is_off(value=False)
     assert not Later("x").is_off(0)
-    assert not Later("x", off=((),)).is_off(value=False)

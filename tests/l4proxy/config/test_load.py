@@ -48,7 +48,12 @@ EXPECTED = [
     (13, 41, "pools.app.backends[1].weight", "found 0, expected a whole number from 1 to 256"),
     (13, 44, "pools.app.backends[1].wieght", "did you mean weight?"),
     (14, 9, "pools.app.backends[2].address", "is missing"),
-    (15, 14, "pools.app.balance", "found 'roundrobin', expected affinity or least_sessions"),
+    (
+        15,
+        14,
+        "pools.app.balance",
+        "found 'roundrobin', expected affinity, least_sessions, random_two or round_robin",
+    ),
     (16, 5, "pools.app.attestation", "not in this version"),
     (17, 20, "pools.app.health.type", "found 'tsl', expected tcp, tls or http (did you mean tls?)"),
     (17, 45, "pools.app.health.timeout", "found 2s, expected at most `every`, 1s"),

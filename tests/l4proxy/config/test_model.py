@@ -8,6 +8,7 @@ import pytest
 from l4proxy.config import (
     AdminSettings,
     CapacitySettings,
+    Count,
     LimitSettings,
     LogClients,
     ShutdownSettings,
@@ -80,7 +81,9 @@ def test_every_setting_is_read() -> None:
     assert config.routes.default == APP
     assert (pool.backends[0].name, pool.backends[0].weight) == ("one", 256)
     assert pool.balance is Balance.LEAST_SESSIONS
-    assert pool.capacity == CapacitySettings().model_copy(update={"sessions_per_backend": 5})
+    assert pool.capacity == CapacitySettings().model_copy(
+        update={"count": Count.CONNECTIONS, "sessions_per_backend": 5}
+    )
     assert (pool.timeouts.connect, pool.timeouts.idle, pool.timeouts.half_closed) == (
         0.1,
         604_800.0,
@@ -162,9 +165,17 @@ def test_rules_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("balance: random_two", "6:14: pools.app.balance: random_two is not in this version"),
-        ("balance: roundrobin", "found 'roundrobin', expected affinity or least_sessions (did you"),
-        ("capacity: {count: sessions}", "6:23: pools.app.capacity.count: sessions is not in this"),
+        ("balance: load", "6:14: pools.app.balance: load is not in this version"),
+        ("balance: roundrobin", "or round_robin (did you mean round_robin?)"),
+        ("capacity: {count: clients}", "found 'clients', expected sessions or connections"),
+        ("sticky: {reservation: 11m}", "expected a duration from 1s to 10m, or off"),
+        ("sticky: {routable_keys: [key]}", "expected an absolute path"),
+        ("sticky: {routable_keys: [/a, /a, /a, /a, /a, /a, /a, /a, /a]}", "expected at most 8"),
+        ("sticky: on", "found true, expected a mapping {tickets, session_ids, reservation, …}"),
+        ("session: {idle: 25h}", "expected a duration from 1s to 24h"),
+        ("drain: {timeout: 0s}", "expected a duration from 1s to 168h, or off"),
+        ("slow_start: 2h", "expected a duration from 1s to 1h, or off"),
+        ("hash: md5", "found 'md5', expected rendezvous or maglev"),
         ("capacity: {connections_per_backend: 0}", "found 0, expected a whole number from 1 to"),
         ("timeouts: {connect: 61s}", "6:25: pools.app.timeouts.connect: found '61s', expected a"),
         ("timeouts: {connect: 99ms}", "expected a duration from 100ms to 60s"),

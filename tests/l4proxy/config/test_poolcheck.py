@@ -58,26 +58,43 @@ def test_pools_may_share_backends() -> None:
     assert len(parse(LEAST.replace(POOLS, "{app: [10.0.0.1:443], api: [10.0.0.1:443]}")).pools) == 2
 
 
-@pytest.mark.parametrize("value", ["500", "x"])
-def test_a_bound_on_sessions_says_what_a_session_is(value: str) -> None:
-    """Sessions are counted as connections in this version, and the text must say so."""
-    said = messages_of(with_pool(f"capacity: {{sessions_per_backend: {value}}}"))
-    assert "6:38: pools.app.capacity.sessions_per_backend: in this version each connection" in said
-    assert "add `count: connections`" in said
+def test_a_server_id_belongs_to_one_backend() -> None:
+    """A routable name leads to one backend of its pool."""
+    backends = "[{address: 10.0.0.1:1, server_id: 7}, {address: 10.0.0.2:1, server_id: 7}]"
+    said = messages_of(LEAST.replace("[10.0.0.1:443]", backends))
+    assert "pools.app[1].server_id: another backend of this pool has this server id" in said
 
 
 @pytest.mark.parametrize(
-    "capacity",
+    ("psks", "said"),
     [
-        "{}",
-        "{sessions_per_backend: off}",
-        "{connections_per_backend: 5}",
-        "{count: connections, sessions_per_backend: 500}",
+        ("{device: b}", "this pool has no backend 'b'"),
+        ("{device: 10.0.0.1:444}", "this pool has no backend '10.0.0.1:444'"),
+        ("{device: 5}", "found 5, expected a name"),
+        ("{'hex:zz': 10.0.0.1:443}", "found 'hex:zz', expected an identity"),
+        ("{}", "expected off, hash, or a mapping"),
+        ("on", "expected off, hash, or a mapping"),
     ],
 )
-def test_other_bounds_need_no_word_of_it(capacity: str) -> None:
-    """Without a bound on sessions it makes no difference what they are."""
-    assert parse(with_pool(f"capacity: {capacity}")).pools
+def test_an_external_identity_leads_to_a_backend_of_the_pool(psks: str, said: str) -> None:
+    """What leads nowhere is a mistake, as far as the configuration alone can tell."""
+    assert said in messages_of(with_pool(f"sticky: {{external_psks: {psks}}}"))
+
+
+@pytest.mark.parametrize(
+    ("backends", "psks"),
+    [
+        ("10.0.0.1:443", "{device: 10.0.0.1:443, 'hex:00ff': 10.0.0.1:443}"),
+        ("{address: 10.0.0.1:443, name: a}", "{device: a}"),
+        ("{dns: {name: a.b, port: 1}}", "{device: 10.0.0.9:1}"),
+        ("10.0.0.1:443", "hash"),
+        ("10.0.0.1:443", "off"),
+    ],
+)
+def test_an_external_identity_may_lead_to_what_dns_finds(backends: str, psks: str) -> None:
+    """Names, default names and those that only DNS knows."""
+    text = with_pool(f"sticky: {{external_psks: {psks}}}").replace("10.0.0.1:443]", f"{backends}]")
+    assert parse(text).pools
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,15 @@ from l4proxy.control.plan import (
 from l4proxy.control.roll import Roll
 from l4proxy.limits import MAX_BACKENDS, RESERVED_DESCRIPTORS
 from l4proxy.refusal import RefusalStyle
+from l4proxy.routable import RoutingKey, RoutingKeys
 from l4proxy.snapshot import (
     Dialling,
     Entrance,
     ProxyVersion,
+    SessionRules,
     Timeouts,
-    decode_snapshot,
-    encode_snapshot,
 )
+from l4proxy.snapshot_cbor import decode_snapshot, encode_snapshot
 from routing import (
     Address,
     Backend,
@@ -33,10 +34,15 @@ from routing import (
     BackendName,
     Balance,
     Capacity,
+    ExternalPsks,
+    Hashing,
     HostPattern,
     OpenConnections,
     PoolName,
     Route,
+    TicketLayout,
+    TicketName,
+    TicketNames,
 )
 
 ROOM = Room(workers=2, descriptors=1_064)
@@ -142,6 +148,55 @@ def test_those_who_exist_are_planned_for() -> None:
     )
 
 
+STICKY = """
+listeners: ["127.0.0.1:8443"]
+routes: {app.example.com: app}
+pools:
+  app:
+    backends:
+      - {address: "127.0.0.1:443", name: a, server_id: 7}
+      - {address: "127.0.0.1:444", name: b}
+    hash: maglev
+    slow_start: 30s
+    sticky: {tickets: false, session_ids: false, reservation: 5s, external_psks: {device: b}}
+    session: {idle: 1m}
+    capacity: {count: connections}
+"""
+
+
+def test_what_holds_sessions_is_in_the_snapshot() -> None:
+    """Server ids, routing keys, names, drains, returns, and what the pool says of sessions."""
+    config = parse_config(STICKY, "sticky")
+    name = TicketName(TicketLayout(0, 16), bytes(16), BackendName("a"))
+    keys = RoutingKeys([RoutingKey(bytes(16))])
+    standing = Standing(
+        Roll(config),
+        drains={key("app", "a"): 90.0, key("app", "b"): None},
+        returned={key("app", "b"): 50.0},
+        names={APP: TicketNames([name])},
+        keys={APP: keys},
+    )
+    found = plan(config, Cells(), ROOM, standing)
+    pool = found.pools.pools[APP]
+    first, second = pool.backends
+    assert (first.server_id, first.draining, first.drain_deadline) == (7, True, 90.0)
+    assert (second.server_id, second.draining, second.drain_deadline) == (None, True, None)
+    assert (first.returned_at, second.returned_at) == (None, 50.0)
+    assert (pool.hashing, pool.slow_start) == (Hashing.MAGLEV, 30.0)
+    assert pool.external_psks == ExternalPsks({b"device": BackendName("b")})
+    assert pool.ticket_names.owners(bytes(20)) == {BackendName("a")}
+    assert pool.routable is keys
+    assert found.sessions[APP] == SessionRules(60.0, 5.0, by_connections=True)
+
+
+def test_sessions_are_sticky_unless_somebody_says_otherwise() -> None:
+    """Names are learned, tokens observed, places reserved; `sticky: off` ends all of it."""
+    rules = plan(parse_config(PLAIN, "plain"), Cells(), ROOM).sessions[APP]
+    assert rules == SessionRules(600.0, 10.0, learns=True, observes=True)
+    off = PLAIN.replace('["127.0.0.1:443"]', '{backends: ["127.0.0.1:443"], sticky: off}')
+    assert plan(parse_config(off, "off"), Cells(), ROOM).sessions[APP] == SessionRules()
+
+
 def test_a_check_of_the_cells_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether there is room for everybody, and for one more, is asked before anything is done."""
     monkeypatch.setattr(module, "MAX_BACKENDS", 2)
@@ -162,6 +217,7 @@ def test_a_plan_can_be_sent(text: str) -> None:
     assert heard.pools.pools == found.pools.pools
     assert heard.settings == found.settings
     assert (heard.timeouts, heard.dialling) == (found.timeouts, found.dialling)
+    assert heard.sessions == found.sessions
 
 
 def test_connections_left_to_us_are_what_all_workers_have_room_for() -> None:

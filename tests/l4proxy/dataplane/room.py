@@ -14,7 +14,7 @@ from l4proxy.dataplane.engine import Engine
 from l4proxy.limits import UP_FRAME_BYTES
 from l4proxy.messages import Log
 from l4proxy.refusal import RefusalStyle
-from l4proxy.snapshot import Dialling, Entrance, Settings, Snapshot, Timeouts
+from l4proxy.snapshot import Dialling, Entrance, SessionRules, Settings, Snapshot, Timeouts
 from routing import (
     Address,
     Backend,
@@ -68,6 +68,7 @@ def snapshot(
         {APP: TIMEOUTS},
         Settings(style, HELLO_TIMEOUT, limits, 1_000, 1_000, 0, BUFFERS, entrances=(ENTRANCE,)),
         {APP: dialling or Dialling()},
+        {APP: SessionRules(by_connections=True)},
     )
 
 

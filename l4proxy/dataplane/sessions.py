@@ -1,0 +1,276 @@
+"""Sessions: the clients that a worker counts on each backend, and the places it keeps for them.
+
+A session is a client with a pool: it begins with a connection, and ends some minutes after the last
+one has ended. Wherever the client is sent last, there it is counted, once, whichever of the workers
+serve it. While a reservation lasts, the client's further new connections go where it began.
+"""
+
+import heapq
+from collections import deque
+from itertools import count
+
+from l4proxy.shared_sessions import FOREVER, TICKS, SharedSession, SharedSessions
+from l4proxy.snapshot import SessionRules
+from routing import BackendIndex, PoolName
+
+MOST_SESSIONS = 65_536
+"""Sessions that one worker remembers, some 400 bytes each. Beyond it a connection counts as a
+session of its own, as long as it is open: nobody else's is forgotten for it."""
+
+LOOKS_PER_TICK = 1_000
+"""Sessions looked at in one turn of housekeeping, a millisecond of work at most."""
+
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
+_IPV6_BYTES = 16
+_IPV6_LINK = 8  # a /64: one host has as many addresses in it as it likes (RFC 8981)
+
+
+class Session:
+    """One client's session with a pool, as this worker knows it.
+
+    Attributes:
+        each: Whether each of its connections counts, as its pool wants or as there is no room to
+            remember it; then it is never counted itself.
+        counted: Whether this worker counts it.
+        over: Whether it has been forgotten.
+    """
+
+    __slots__ = (
+        "backend",
+        "counted",
+        "each",
+        "ends",
+        "key",
+        "open",
+        "over",
+        "place",
+        "queued",
+        "reserved",
+        "reserved_until",
+        "rules",
+        "slot",
+    )
+
+    def __init__(self, place: tuple[PoolName, bytes] | None, rules: SessionRules) -> None:
+        """Make one that is nowhere yet; without a place it is forgotten with its connection."""
+        self.place = place
+        self.each = rules.by_connections or place is None
+        self.rules = rules
+        self.key = 0
+        self.backend = self.reserved = BackendIndex(0)
+        self.open = 0
+        self.ends = self.reserved_until = 0.0
+        self.counted = self.queued = self.over = False
+        self.slot: int | None = None
+
+
+class Sessions:
+    """All sessions of a worker."""
+
+    __slots__ = ("_cells", "_due", "_fresh", "_known", "_order", "_shared", "_uncounted")
+
+    def __init__(self, cells: "memoryview[int]", shared: SharedSessions) -> None:
+        """Begin without sessions.
+
+        Args:
+            cells: This worker's sessions, by backend index.
+            shared: What workers tell each other.
+        """
+        self._cells = cells
+        self._shared = shared
+        self._known: dict[tuple[PoolName, bytes], Session] = {}
+        self._due: list[tuple[float, int, Session]] = []
+        self._order = count()
+        self._uncounted: deque[Session] = deque()
+        self._fresh: list[Session] = []
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._known)
+
+    def reservation(self, pool: PoolName, client: bytes, now: float) -> BackendIndex | None:
+        """Return where the client's next new connection to a pool should go, if anywhere."""
+        session = self._known.get((pool, client))
+        if session is not None and session.reserved_until > now:
+            return session.reserved
+        if self._shared.alone:
+            return None
+        key = self._shared.key_of(pool, client) if session is None else session.key
+        ticks = int(now * TICKS)
+        for _, other in self._shared.elsewhere(key, ticks):
+            if other.reserved_until > ticks:
+                return other.reserved
+        return None
+
+    def begin(
+        self,
+        place: tuple[PoolName, bytes],
+        backend: BackendIndex,
+        rules: SessionRules,
+        now: float,
+        *,
+        reserve: bool,
+    ) -> Session:
+        """Count a connection of a client to a backend; each is ended by `end` or `withdraw`.
+
+        Args:
+            place: The pool, and the client's `client_key`.
+            backend: Where the connection was sent.
+            rules: The pool's.
+            now: Seconds, monotonic.
+            reserve: Whether the client's next new connections go there too.
+        """
+        session = self._known.get(place)
+        reopened = session is not None and session.backend == backend
+        if session is None:
+            session = self._new(place, backend, rules, now)
+        elif not reopened:
+            self._discount(session)
+            session.backend = backend
+            self._count(session, now)
+        session.rules = rules
+        session.open += 1
+        if session.each:
+            self._cells[backend] += 1
+        if reserve and rules.reservation:
+            session.reserved = backend
+            session.reserved_until = now + rules.reservation
+            reopened = False
+        if not reopened:
+            self._tell(session)
+        elif session.open == 1 and session.slot is not None:
+            self._shared.write_end(session.slot, FOREVER)
+        return session
+
+    def end(self, session: Session, backend: BackendIndex, now: float) -> None:
+        """Hear that one of its connections, begun with `backend`, has ended."""
+        if session.each:
+            self._cells[backend] -= 1
+        session.open -= 1
+        if session.open or session.place is None:
+            return
+        session.ends = now + session.rules.idle
+        if session.slot is not None:
+            self._shared.write_end(session.slot, int(session.ends * TICKS))
+        if not session.queued:
+            self._queue(session)
+
+    def withdraw(self, session: Session, backend: BackendIndex, now: float) -> None:
+        """Hear that a connection never came about, so that its session has not begun with it."""
+        session.reserved_until = 0.0
+        began = session.open == 1 and not session.queued
+        self.end(session, backend, now)
+        if began and session.place is not None:
+            self._forget(session)
+        else:
+            self._tell(session)
+
+    def tick(self, now: float) -> None:
+        """Do the housekeeping, once a second: end what is over, settle who counts what."""
+        for _ in range(LOOKS_PER_TICK):
+            if not self._due or self._due[0][0] > now:
+                break
+            self._look(heapq.heappop(self._due)[2], now)
+        fresh, self._fresh = self._fresh, []
+        for session in fresh:
+            if session.counted and self._counted_elsewhere(session, now, outranking=True):
+                self._discount(session)
+                self._uncounted.append(session)
+                self._tell(session)
+        for _ in range(min(len(self._uncounted), LOOKS_PER_TICK)):
+            session = self._uncounted.popleft()
+            if not session.counted and not session.over:
+                self._count(session, now)
+                self._tell(session)
+
+    def _new(
+        self, place: tuple[PoolName, bytes], backend: BackendIndex, rules: SessionRules, now: float
+    ) -> Session:
+        full = len(self._known) >= MOST_SESSIONS
+        session = Session(None if full else place, rules)
+        session.backend = backend
+        if full:
+            return session
+        self._known[place] = session
+        if not self._shared.alone:
+            session.key = self._shared.key_of(*place)
+            session.slot = self._shared.claim(session.key)
+        self._count(session, now)
+        return session
+
+    def _count(self, session: Session, now: float) -> None:
+        """Count a session, unless another worker does; then look again, now and then."""
+        if session.each:
+            return
+        if self._counted_elsewhere(session, now, outranking=False):
+            self._uncounted.append(session)
+            return
+        session.counted = True
+        self._cells[session.backend] += 1
+        if session.slot is not None:
+            self._fresh.append(session)
+
+    def _discount(self, session: Session) -> None:
+        if session.counted:
+            session.counted = False
+            self._cells[session.backend] -= 1
+
+    def _counted_elsewhere(self, session: Session, now: float, *, outranking: bool) -> bool:
+        if session.slot is None:
+            return False
+        ticks = int(now * TICKS)
+        return any(
+            other.counted
+            and other.backend == session.backend
+            and other.ends > ticks
+            and (not outranking or self._shared.outranks(segment))
+            for segment, other in self._shared.elsewhere(session.key, ticks)
+        )
+
+    def _queue(self, session: Session) -> None:
+        session.queued = True
+        heapq.heappush(self._due, (session.ends, next(self._order), session))
+
+    def _look(self, session: Session, now: float) -> None:
+        """End a session whose time is over; one that has been busy since is looked at again."""
+        session.queued = False
+        if session.open or session.over:
+            return
+        if session.ends > now:
+            self._queue(session)
+        else:
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        self._discount(session)
+        session.over = True
+        if session.slot is not None:
+            self._shared.free(session.slot)
+            session.slot = None
+        if session.place is not None:
+            del self._known[session.place]
+
+    def _tell(self, session: Session) -> None:
+        if session.slot is None:
+            return
+        said = SharedSession(
+            session.backend,
+            session.counted,
+            FOREVER if session.open else int(session.ends * TICKS),
+            session.reserved,
+            int(session.reserved_until * TICKS),
+        )
+        self._shared.write(session.slot, session.key, said)
+
+
+def client_key(address: bytes) -> bytes:
+    """Return what tells one client from another: an IPv4 address, the /64 of an IPv6 address.
+
+    Args:
+        address: Packed, 4 or 16 bytes; of a peer without an IP address, whatever it is.
+    """
+    if len(address) != _IPV6_BYTES:
+        return address
+    if address.startswith(_IPV4_MAPPED):
+        return address[len(_IPV4_MAPPED) :]
+    return address[:_IPV6_LINK]

@@ -1,0 +1,151 @@
+"""Which client has a session where, in memory that all workers see.
+
+One anonymous shared mapping, one segment a worker, written by that worker alone; the others read.
+So one client that several workers serve is counted once, and its first connections, which the
+kernel spreads over the workers, find the reservation of the first of them.
+
+A segment is a table of fixed size without chains: a session stands in one of a few neighbouring
+slots, or in none; then the others do not see it, and nobody else's is pushed out. A reader that
+meets a slot being written may see the fields of two sessions: it prefers a backend that it need
+not, or counts a client twice, for a second.
+"""
+
+import mmap
+import os
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import NamedTuple
+
+from routing import BackendIndex, PoolName
+
+SHARED_SESSIONS = 65_536
+"""Slots of one worker's segment, 1.5 MiB: sessions that other workers can see."""
+
+NEIGHBOURS = 4
+"""Slots in which a session may stand: with half of all slots taken, 1 in 30 finds none free."""
+
+FOREVER = 2**31 - 1
+"""The end of a session with an open connection, in ticks."""
+
+TICKS = 10
+"""Ticks a second: 32 bits of tenths of a second last for 6.8 years of monotonic time."""
+
+_KEY_BYTES = 8
+_FIELDS = 4  # backend, end, reserved, end of the reservation: 32 bits each
+_HEADER_BYTES = 16  # the key of the hash: the same in all workers, unknown to clients
+_SEGMENT_BYTES = SHARED_SESSIONS * (_KEY_BYTES + 4 * _FIELDS)
+
+
+class SharedSession(NamedTuple):
+    """One session as its worker tells the others; a slot of it takes four 32-bit words.
+
+    Attributes:
+        backend: Where the client was sent last.
+        counted: Whether the worker counts it.
+        ends: When it ends, ticks.
+        reserved: Where the client's next new connections go.
+        reserved_until: Until when, ticks; 0: there is no reservation.
+    """
+
+    backend: BackendIndex
+    counted: bool
+    ends: int
+    reserved: BackendIndex
+    reserved_until: int
+
+
+class SharedSessions:
+    """All segments, mapped into the process of one worker, which writes its own."""
+
+    __slots__ = ("_fields", "_keys", "_mapping", "_others", "_own", "_secret")
+
+    def __init__(self, descriptor: int, rows: int, row: int) -> None:
+        """Map the segments of `rows` workers behind `descriptor`, as the worker of `row`."""
+        self._mapping = mmap.mmap(descriptor, _size(rows))
+        view = memoryview(self._mapping)
+        self._secret = bytes(view[:_HEADER_BYTES])
+        keys_end = _HEADER_BYTES + rows * SHARED_SESSIONS * _KEY_BYTES
+        self._keys = view[_HEADER_BYTES:keys_end].cast("Q")
+        self._fields = view[keys_end:].cast("i")
+        self._own = row * SHARED_SESSIONS
+        self._others = tuple(n * SHARED_SESSIONS for n in range(rows) if n != row)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other worker to tell, or to ask."""
+        return not self._others
+
+    def key_of(self, pool: PoolName, client: bytes) -> int:
+        """Return the key of a client's session with a pool: 64 bits, never 0."""
+        named = b"%s\0%s" % (pool.encode(), client)
+        keyed = blake2b(named, digest_size=_KEY_BYTES, key=self._secret)
+        return int.from_bytes(keyed.digest(), "little") or 1
+
+    def claim(self, key: int) -> int | None:
+        """Return a free slot of this worker for a new session, if one of its neighbours is."""
+        for slot in self._neighbours(self._own, key):
+            if self._keys[slot] == 0:
+                return slot
+        return None
+
+    def write(self, slot: int, key: int, session: SharedSession) -> None:
+        """Tell the others of a session in a slot that was claimed for it."""
+        at = _FIELDS * slot
+        index = session.backend + 1
+        self._fields[at] = index if session.counted else -index
+        self._fields[at + 1] = session.ends
+        self._fields[at + 2] = session.reserved
+        self._fields[at + 3] = session.reserved_until
+        self._keys[slot] = key
+
+    def write_end(self, slot: int, ends: int) -> None:
+        """Tell the others when the session in a slot ends, ticks."""
+        self._fields[_FIELDS * slot + 1] = ends
+
+    def free(self, slot: int) -> None:
+        """Give a slot back."""
+        self._keys[slot] = 0
+
+    def elsewhere(self, key: int, now: int) -> list[tuple[int, SharedSession]]:
+        """Return what other workers say of a live session, each with where its segment begins."""
+        found = []
+        for segment in self._others:
+            for slot in self._neighbours(segment, key):
+                if self._keys[slot] == key:
+                    session = self._read(slot)
+                    if session.ends > now or session.reserved_until > now:
+                        found.append((segment, session))
+        return found
+
+    def outranks(self, segment: int) -> bool:
+        """Say whether another worker goes on counting where both have begun to."""
+        return segment < self._own
+
+    def clear(self) -> None:
+        """Forget what a worker that had this row before has left."""
+        keys = self._keys[self._own : self._own + SHARED_SESSIONS]
+        keys.cast("B")[:] = bytes(SHARED_SESSIONS * _KEY_BYTES)
+
+    def _read(self, slot: int) -> SharedSession:
+        at = _FIELDS * slot
+        index, ends, reserved, until = self._fields[at : at + _FIELDS]
+        return SharedSession(
+            BackendIndex(abs(index) - 1), index > 0, ends, BackendIndex(reserved), until
+        )
+
+    @staticmethod
+    def _neighbours(segment: int, key: int) -> range:
+        at = segment + key % (SHARED_SESSIONS - NEIGHBOURS)
+        return range(at, at + NEIGHBOURS)
+
+
+def create_sessions(rows: int) -> int:
+    """Create empty segments for `rows` workers; return the descriptor, the caller's to close."""
+    descriptor = os.memfd_create("l4proxy-sessions", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, _size(rows))
+    os.pwrite(descriptor, token_bytes(_HEADER_BYTES), 0)
+    return descriptor
+
+
+def _size(rows: int) -> int:
+    return _HEADER_BYTES + rows * _SEGMENT_BYTES
