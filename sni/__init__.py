@@ -7,7 +7,8 @@ The story in three lines::
     event = peeker.next_event()     # NEED_DATA | HelloReceived(hello, …) | HelloRejected(error)
 
 ``hello.server_name`` and ``hello.alpn`` choose the route, ``offered_tickets(hello)`` the backend
-that holds the session, ``peeker.received`` is what that backend gets first, unchanged.
+that holds the session, ``peeker.received`` is what that backend gets first, unchanged. Whether it
+went on with the session shows in its answer, to a ``ServerFlight``.
 
 "Read more", "not ours" and "broken" are three answers: a hello that could not be read is never one
 without a name. There is one parser, and it checks the whole hello.
@@ -40,6 +41,13 @@ from sni.peek import (
 )
 from sni.pre_shared_key import PskIdentity
 from sni.records import MAX_HELLO_BYTES, MAX_HELLO_RECORDS, HelloLimits
+from sni.server_flight import (
+    FlightFault,
+    FlightRead,
+    FlightUnread,
+    ServerFlight,
+    ServerFlightEvent,
+)
 from sni.server_name import ServerName
 from sni.tickets import offered_session_id, offered_tickets
 
@@ -51,6 +59,9 @@ __all__ = [
     "AmbiguousHello",
     "BadServerName",
     "ClientHello",
+    "FlightFault",
+    "FlightRead",
+    "FlightUnread",
     "HelloError",
     "HelloFault",
     "HelloLimits",
@@ -63,6 +74,8 @@ __all__ = [
     "NotTls",
     "PeekEvent",
     "PskIdentity",
+    "ServerFlight",
+    "ServerFlightEvent",
     "ServerName",
     "TooManyRecords",
     "TruncatedHello",

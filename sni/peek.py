@@ -80,6 +80,13 @@ class HelloPeeker:
         """
         chunk = bytes(data)
         if self._event is NEED_DATA:
+            if not self._received:
+                message = hello_in_one_record(chunk, self._limits)
+                if message is not None:
+                    event = self._event = _judge(message, RECORD_HEADER + len(message), 1)
+                    kept = None if isinstance(event, HelloReceived) else self._limits.wire_bytes
+                    self._received = chunk[:kept]
+                    return
             room = self._limits.wire_bytes - len(self._received)
             self._received = joined(self._received, chunk[:room])
             self._event = self._read()
@@ -105,18 +112,25 @@ class HelloPeeker:
         return bytes(self._received)
 
     def _read(self) -> PeekEvent:
+        records = self._records
+        if records is None:
+            records = self._records = HelloRecords(self._limits)
         try:
-            if self._records is None:
-                message = hello_in_one_record(self._received, self._limits)
-                if message is not None:
-                    hello = parse_client_hello(message)
-                    return HelloReceived(hello, RECORD_HEADER + len(message), 1)
-                self._records = HelloRecords(self._limits)
-            message = self._records.read(self._received)
-            if message is None:
-                return NEED_DATA
-            hello = parse_client_hello(message)
+            message = records.read(self._received)
         except HelloError as error:
-            # A traceback would hold this frame, which holds the peeker, which holds the error.
-            return HelloRejected(error.with_traceback(None))
-        return HelloReceived(hello, self._records.wire_bytes, self._records.records)
+            return _rejected(error)
+        if message is None:
+            return NEED_DATA
+        return _judge(message, records.wire_bytes, records.records)
+
+
+def _judge(message: bytes, wire_bytes: int, records: int) -> HelloReceived | HelloRejected:
+    try:
+        return HelloReceived(parse_client_hello(message), wire_bytes, records)
+    except HelloError as error:
+        return _rejected(error)
+
+
+def _rejected(error: HelloError) -> HelloRejected:
+    # A traceback would hold a frame, which holds the peeker, which holds the error.
+    return HelloRejected(error.with_traceback(None))

@@ -18,7 +18,7 @@ MAX_HELLO_BYTES: Final = 65_536
 MAX_HELLO_RECORDS: Final = 16_384
 
 RECORD_HEADER: Final = 5  # content type, version, length (RFC 9846 §5.1)
-_MAX_FRAGMENT: Final = 0x4000  # 2**14 bytes of plaintext in one record
+LARGEST_FRAGMENT: Final = 0x4000  # 2**14 bytes of plaintext in one record
 # ContentType handshake, major version 3 (SSL 3.0 to TLS 1.3); the minor version is to be ignored.
 _HANDSHAKE_RECORD: Final = 0x1603
 # The record header without its minor version, and the handshake header.
@@ -44,11 +44,11 @@ class HelloLimits:
 DEFAULT_LIMITS: Final = HelloLimits()
 
 
-def hello_in_one_record(wire: bytes | bytearray, limits: HelloLimits) -> bytes | None:
+def hello_in_one_record(wire: bytes, limits: HelloLimits) -> bytes | None:
     """Return the ClientHello message of a first record that holds exactly it, as most do.
 
     None says nothing about the bytes: HelloRecords reads every other split, and names the faults.
-    It would return the same message; this takes 0.5 µs where it takes 1.6.
+    It would return the same message; this takes 0.4 µs where it takes 1.6.
     """
     if len(wire) < _FIRST_HEADERS:
         return None
@@ -57,12 +57,12 @@ def hello_in_one_record(wire: bytes | bytearray, limits: HelloLimits) -> bytes |
     if (
         record != _HANDSHAKE_RECORD
         or handshake != _CLIENT_HELLO_OF_SIZE_0 + size - HANDSHAKE_HEADER
-        or size > _MAX_FRAGMENT
+        or size > LARGEST_FRAGMENT
         or end > limits.wire_bytes
         or end > len(wire)
     ):
         return None
-    return bytes(wire[RECORD_HEADER:end])
+    return wire[RECORD_HEADER:end]
 
 
 class HelloRecords:
@@ -135,8 +135,8 @@ class HelloRecords:
         if len(head) < RECORD_HEADER:
             return False
         size = head[3] << 8 | head[4]
-        if not 0 < size <= _MAX_FRAGMENT:
-            raise MalformedHello(f"record of {size} bytes, 1 to {_MAX_FRAGMENT} expected")
+        if not 0 < size <= LARGEST_FRAGMENT:
+            raise MalformedHello(f"record of {size} bytes, 1 to {LARGEST_FRAGMENT} expected")
         if body + size > limits.wire_bytes:
             found = f"the hello takes at least {body + size} bytes"
             raise HelloTooLong(f"{found}, {limits.wire_bytes} allowed")

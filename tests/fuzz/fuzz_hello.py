@@ -6,13 +6,11 @@ Whatever the bytes: they are read whole and byte by byte with the same answer, a
 the documented ones leaves the parsers.
 """
 
-import sys
-from importlib import import_module
-
 from sni import HelloPeeker, HelloReceived, HelloRejected, MalformedHello, ja4, offered_tickets
 from sni.client_hello import parse_client_hello
 from sni.errors import AmbiguousHello, BadServerName, UnexpectedMessage
 from sni.server_name import ServerName
+from tests.fuzz.targets import fuzz
 
 
 def check(data: bytes) -> None:
@@ -42,13 +40,5 @@ def _fingerprint(message: bytes) -> None:
         return
 
 
-def main() -> None:
-    """Hand the target to Atheris."""
-    atheris = import_module("atheris")  # installed only where fuzzing runs
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, check)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(check)

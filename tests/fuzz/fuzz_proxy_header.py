@@ -6,9 +6,6 @@ Whatever the bytes: they are read whole and byte by byte with the same answer, n
 header is lost, and what was read can be written and read again.
 """
 
-import sys
-from importlib import import_module
-
 from l4proxy.proxy_protocol import (
     HeaderEvent,
     HeaderReader,
@@ -18,6 +15,7 @@ from l4proxy.proxy_protocol import (
     encode_v1,
     encode_v2,
 )
+from tests.fuzz.targets import fuzz
 
 
 def check(data: bytes) -> None:
@@ -54,13 +52,5 @@ def _write(header: ProxyHeader) -> None:
     assert encode_v1(again.header) == line
 
 
-def main() -> None:
-    """Hand the target to Atheris."""
-    atheris = import_module("atheris")  # installed only where fuzzing runs
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, check)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(check)

@@ -243,3 +243,13 @@ def test_the_order_of_extensions_does_not_count(extensions: list[Extension]) -> 
         hello(NAME, hellos.alpn(b"h2"), hellos.ticket(b"t"), hellos.ech()).message()
     )
     assert shuffled[:-1] == plain[:-1]
+
+
+@pytest.mark.parametrize(("count", "remembered"), [(1, True), (2, True), (22, False), (999, False)])
+def test_only_short_lists_of_protocols_are_remembered(count: int, remembered: bool) -> None:
+    """A short list that comes again is not parsed again; a long one is not kept for others."""
+    message = hello(hellos.alpn(*[b"h%d" % (n % 10) for n in range(count)])).message()
+    first, second = (parse_client_hello(message).alpn for _ in range(2))
+    assert first == second
+    assert len(first) == count
+    assert (first is second) is remembered

@@ -147,6 +147,14 @@ def test_a_refusal_is_final(wire: bytes, reason: HelloFault, alert: AlertDescrip
     assert peeker.received == held
 
 
+def test_a_refused_hello_holds_no_more_than_the_limit() -> None:
+    """What a client sends along with a hello that is refused is not kept."""
+    peeker = HelloPeeker(HelloLimits(wire_bytes=1_000))
+    peeker.receive_data(hello(NO_NAME_HOST).wire() + bytes(100_000))
+    assert _reason(peeker.next_event()) is HelloFault.AMBIGUOUS
+    assert len(peeker.received) == 1_000
+
+
 def test_too_many_records_are_refused() -> None:
     """The count of records has its own limit."""
     event = _peek(records(MESSAGE, [1] * 9), limits=HelloLimits(records=9))
