@@ -1,0 +1,101 @@
+"""A connection to a backend that may be hostile: what is read is bounded, what is sent is whole."""
+
+import asyncio
+import socket
+from typing import Self
+
+from l4proxy.control.probe import MAX_PROBE_BYTES
+from l4proxy.limits import UNIX_RETRY_SECONDS
+from routing import Address
+
+_READ_BYTES = 16 * 1024  # one TLS record
+
+
+class TooLong(Exception):
+    """The backend has sent more than anybody reads of it."""
+
+
+class Line:
+    """A socket to a backend, and how much more is read from it.
+
+    As a context manager it closes the socket.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """Make the socket; nothing is dialled yet.
+
+        Raises:
+            OSError: This machine has no socket left.
+
+        """
+        self._address = address
+        self._sock = socket.socket(_family(address), socket.SOCK_STREAM)
+        self._sock.setblocking(False)
+        self._left = MAX_PROBE_BYTES
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._sock.close()
+
+    async def connect(self) -> None:
+        """Dial.
+
+        Raises:
+            OSError: Nobody answers there.
+
+        """
+        host, port = self._address.host, self._address.port
+        if port:
+            await asyncio.get_running_loop().sock_connect(self._sock, (host, port))
+            return
+        while True:
+            try:
+                self._sock.connect(host)
+            except BlockingIOError:  # its backlog is full, and it tells nobody when there is room
+                await asyncio.sleep(UNIX_RETRY_SECONDS)
+            else:
+                return
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it.
+
+        Raises:
+            OSError: The backend has gone.
+
+        """
+        await asyncio.get_running_loop().sock_sendall(self._sock, data)
+
+    async def receive(self) -> bytes:
+        """Return what came next; nothing at the end of the stream.
+
+        Raises:
+            OSError: The backend has gone.
+            TooLong: It has sent `MAX_PROBE_BYTES`.
+
+        """
+        if not self._left:
+            raise TooLong
+        room = min(self._left, _READ_BYTES)
+        data = await asyncio.get_running_loop().sock_recv(self._sock, room)
+        self._left -= len(data)
+        return data
+
+    async def leave(self) -> None:
+        """Say that this was all, and read what still comes, so that closing sends no reset.
+
+        Raises:
+            OSError: The backend has gone.
+
+        """
+        self._sock.shutdown(socket.SHUT_WR)
+        for _ in range(MAX_PROBE_BYTES // _READ_BYTES):
+            if not await asyncio.get_running_loop().sock_recv(self._sock, _READ_BYTES):
+                return
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    if not address.port:
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
