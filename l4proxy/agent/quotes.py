@@ -1,0 +1,142 @@
+"""Quotes, one at a time: questions that come while the TEE is busy share the next one."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from attestation import AgentClaims, Evidence, Request, for_connection, in_report_data, in_user_data
+from l4proxy.agent.attesters import Attester, TeeError
+from l4proxy.agent.trouble import Trouble
+from l4proxy.evidence_wire import Answer
+from l4proxy.merkle import MAX_STEPS, grow
+
+MAX_BATCH: Final = 1 << MAX_STEPS
+"""Questions under one quote: more than there are connections."""
+
+
+ANSWER_SECONDS: Final = 30.0
+"""Seconds that a question may wait for its answer: six hundred quotes of 50 ms."""
+
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    value: bytes
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What every quote speaks of.
+
+    Attributes:
+        spki: The TLS key, as it stands in the certificate.
+        agent: What the agent states.
+        manifest: The secondary manifest; None: there is none.
+
+    """
+
+    spki: bytes
+    agent: AgentClaims
+    manifest: bytes | None
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Questions of one sort, and what turns their root into a request."""
+
+    request: Callable[[bytes], Request]
+    waiting: list[_Asked] = field(default_factory=list)
+
+
+class Quotes:
+    """The TEE, asked by many and busy with one at a time.
+
+    It keeps one question a connection, so connections bound it.
+    """
+
+    def __init__(self, attester: Attester, subject: Subject) -> None:
+        """Ask one TEE about one key."""
+        self._attester = attester
+        self._subject = subject
+        self._turn = asyncio.Lock()
+        self._busy = threading.Lock()
+        self._trouble = Trouble("evidence")
+        self._nonces = _Queue(self._for_nonce)
+        self._exporters = _Queue(
+            lambda root: for_connection(subject.spki, subject.agent, root),
+        )
+
+    async def by_nonce(self, nonce: bytes) -> Answer:
+        """Return evidence that signs a nonce.
+
+        Raises:
+            TeeError: The TEE gives none, or not in time.
+
+        """
+        return await self._answer(self._nonces, nonce)
+
+    async def by_exporter(self, exporter: bytes) -> Answer:
+        """Return evidence that signs the exporter value of one connection.
+
+        Raises:
+            TeeError: The TEE gives none, or not in time.
+
+        """
+        return await self._answer(self._exporters, exporter)
+
+    async def for_certificate(self) -> Evidence:
+        """Return evidence that signs the key alone, to be carried in its certificate.
+
+        Raises:
+            TeeError: The TEE gives none.
+
+        """
+        async with self._turn:
+            return await self._quote(self._for_nonce(None))
+
+    async def _answer(self, queue: _Queue, value: bytes) -> Answer:
+        """Wait for the TEE; whose turn it is asks for all that wait by then."""
+        asked = _Asked(value)
+        queue.waiting.append(asked)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self._turn:
+                answer = asked.answer or await self._serve(queue, asked)
+        except TimeoutError as error:
+            late = TeeError(f"no evidence within {ANSWER_SECONDS:.0f} s")
+            self._trouble.told(late)
+            raise late from error
+        except TeeError as error:
+            self._trouble.told(error)
+            raise
+        else:
+            self._trouble.over()
+            return answer
+        finally:
+            # Whoever leaves early leaves nobody behind: the next in turn asks for those that wait.
+            if asked in queue.waiting:
+                queue.waiting.remove(asked)
+
+    async def _serve(self, queue: _Queue, own: _Asked) -> Answer:
+        batch = queue.waiting[:MAX_BATCH]
+        root, ways = grow([asked.value for asked in batch])
+        evidence = await self._quote(queue.request(root))
+        for asked, way in zip(batch, ways, strict=True):
+            asked.answer = Answer(evidence, way)
+        served = set(map(id, batch))
+        queue.waiting = [asked for asked in queue.waiting if id(asked) not in served]
+        return own.answer or await self._serve(queue, own)
+
+    async def _quote(self, request: Request) -> Evidence:
+        evidence = await asyncio.to_thread(self._ask, request)
+        return replace(evidence, manifest=self._subject.manifest)
+
+    def _ask(self, request: Request) -> Evidence:
+        # A wait that was given up leaves its call behind, which must end before the next begins.
+        with self._busy:
+            return self._attester.quote(request)
+
+    def _for_nonce(self, nonce: bytes | None) -> Request:
+        build = in_user_data if self._attester.signs_user_data else in_report_data
+        return build(self._subject.spki, self._subject.agent, nonce)

@@ -1,0 +1,53 @@
+"""Promises of `l4proxy.agent.files`: whole files for their owner alone, and an application told."""
+
+import logging
+import stat
+from pathlib import Path
+
+import pytest
+
+from l4proxy.agent import files
+from l4proxy.agent.files import CERTIFICATE, KEY, TICKET_KEY, hand_over, reload
+from tests.l4proxy.agent.credentials import credentials
+
+
+def test_three_files_are_handed_over(tmp_path: Path) -> None:
+    """Key, certificate and ticket key, each readable by its owner alone, and nothing else."""
+    made = credentials()
+    hand_over(tmp_path / "tls", made, b"ticket key")
+    found = {path.name: path.read_bytes() for path in (tmp_path / "tls").iterdir()}
+    assert found == {KEY: made.key, CERTIFICATE: made.chain, TICKET_KEY: b"ticket key"}
+    for path in (tmp_path / "tls").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_renewal_replaces_them(tmp_path: Path) -> None:
+    """The next certificate takes the place of the last."""
+    hand_over(tmp_path, credentials(), b"one")
+    renewed = credentials()
+    hand_over(tmp_path, renewed, b"one")
+    assert (tmp_path / CERTIFICATE).read_bytes() == renewed.chain
+
+
+async def test_the_application_is_told(tmp_path: Path) -> None:
+    """The command runs; where there is none nothing does."""
+    await reload(())
+    await reload(("touch", str(tmp_path / "told")))
+    assert (tmp_path / "told").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [(("false",), "exit status 1"), (("/no/such",), "No such file"), (("sleep", "60"), "still")],
+)
+async def test_a_command_that_fails_is_told(
+    command: tuple[str, ...],
+    message: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log says so, and the agent goes on."""
+    monkeypatch.setattr(files, "RELOAD_SECONDS", 0.2)
+    with caplog.at_level(logging.WARNING):
+        await reload(command)
+    assert message in caplog.text
