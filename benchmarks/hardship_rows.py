@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -23,7 +22,9 @@ from hardship_endings import (
     time_out,
 )
 from hardship_figures import GREETED, Figure, Stage, at_least, at_most, expect
-from hardship_peers import ANSWER, Flood, Manner, Service, backends, sources, visit
+from hardship_peers import Manner, backends, sources
+from hardship_service import compared, served_beside_a_flood, settle, visited
+from hardship_shortages import shortages
 
 from tests.e2e.backends import Backend, echo
 from tests.e2e.balancer import Balancer, free_port
@@ -40,11 +41,6 @@ SILENT_SECONDS = 1.1
 SILENT = "nothing"
 FOREVER = 60.0
 """Seconds between the bytes of a client that says nothing."""
-FLOOD_TIMES = 3.0
-"""A flood, of what saturates the machine."""
-FLOOD_ADDRESSES = 16
-FLOOD_MOST = FLOOD_ADDRESSES * 200
-"""Connections that it may have, by the default of `limits.per_client`."""
 UNBOUND = {"per_client": "off"}
 HALF_HELLO = record(b"\x01\x00\x02\x00" + bytes(600))[:100]
 """The first 100 bytes of a hello of some 500."""
@@ -68,11 +64,11 @@ def endings(stage: Stage) -> Iterator[Figure]:
         with stage.daemon(config) as balancer:
             worker = balancer.worker
             _end(balancer, stage.count(200), stage.count(1_000))
-            _settle(balancer)
+            settle(balancer)
             descriptors, memory = worker.descriptors, worker.resident
             before = _accepted(balancer)
             _end(balancer, rounds, stage.count(1_000))
-            _settle(balancer)
+            settle(balancer)
             time.sleep(1.5)  # workers report once a second
             count = _accepted(balancer) - before
             more = worker.descriptors - descriptors
@@ -99,7 +95,7 @@ def interleavings(stage: Stage) -> Iterator[Figure]:
         config = {"pools": {"app": [backend.address]}, "limits": UNBOUND}
         with stage.daemon(config) as balancer:
             draw(drawn, balancer.address, stage.count(10_000))
-            _settle(balancer)
+            settle(balancer)
     toll = drawn.toll
     what = f"over {toll.played:,} random half-closes and resets"
     yield at_most(f"bytes lost {what}", toll.lost, "", 0)
@@ -204,109 +200,11 @@ def served_beside_half_hellos(stage: Stage) -> Iterator[Figure]:
         limits = {"hello_timeout": "60s", **UNBOUND}
         with stage.daemon({"pools": pools, "limits": limits}) as balancer:
             seconds = 10 * stage.scale
-            _visit(balancer, 1)
-            quiet = _visit(balancer, seconds)
+            visited(balancer.address, 1)
+            quiet = visited(balancer.address, seconds)
             with _crowd(balancer, stage.count(5_000), HALF_HELLO):
-                busy = _visit(balancer, seconds)
-    yield from _compared("while 5,000 half hellos are held", [quiet], [busy])
-
-
-def served_beside_a_flood(stage: Stage) -> Iterator[Figure]:
-    """How clients are served in a flood of whole hellos whose senders do not read."""
-    quiet, busy, floods = [], [], []
-    with backends() as found, stage.daemon({"pools": {"app": [found[Manner.WAITS]]}}) as balancer:
-        _visit(balancer, 1)
-        capacity = _capacity(balancer, 3 * stage.scale)
-        for _ in range(3):
-            quiet.append(_visit(balancer, 4 * stage.scale))
-            with _flooded(balancer, capacity) as flood:
-                before = _clocks(balancer.worker, flood)
-                busy.append(_visit(balancer, 4 * stage.scale))
-                floods.append(_clocks(balancer.worker, flood) - before)
-            _settle(balancer)
-    yield Figure("short connections a second that saturate this machine", capacity, "/s")
-    ratio = median(each.offered / each.seconds for each in floods) / capacity
-    what = f"offered by a flood from {FLOOD_ADDRESSES} addresses, of that"
-    yield at_least(what, ratio, "times", 2.9)
-    yield from _compared("in that flood", quiet, busy)
-    ran = median(100 * each.ran / each.seconds for each in floods)
-    waited = median(100 * each.waited / each.seconds for each in floods)
-    yield Figure("of a core that the worker used in that flood", ran, "%")
-    yield Figure("of the time that the worker waited for a core in that flood", waited, "%")
-
-
-@contextmanager
-def _flooded(balancer: Balancer, capacity: float) -> Iterator[Flood]:
-    """A flood that has had what `per_client` allows it: from now on it is shed."""
-    rate = FLOOD_TIMES * capacity
-    flood = Flood(balancer.address, rate, sources(FLOOD_ADDRESSES, 7))
-    try:
-        until("the flood has come", lambda: balancer.open_connections() >= FLOOD_MOST)
-        time.sleep(1)
-        yield flood
-    finally:
-        flood.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """What goes on in a flood, so far or for a while.
-
-    Attributes:
-        seconds: By the clock.
-        offered: Connections of the flood.
-        ran: Seconds that the worker ran.
-        waited: Seconds that it could have run and had no core.
-    """
-
-    seconds: float
-    offered: float
-    ran: float
-    waited: float
-
-    def __sub__(self, earlier: "Clocks") -> "Clocks":
-        """Returns what has come since."""
-        return Clocks(
-            self.seconds - earlier.seconds,
-            self.offered - earlier.offered,
-            self.ran - earlier.ran,
-            self.waited - earlier.waited,
-        )
-
-
-def _clocks(worker: Process, flood: Flood) -> Clocks:
-    ran, waited, _ = Path(f"/proc/{worker.pid}/schedstat").read_text(encoding="ascii").split()
-    return Clocks(time.monotonic(), flood.offered, int(ran) / 1e9, int(waited) / 1e9)
-
-
-def _capacity(balancer: Balancer, seconds: float) -> float:
-    """Short connections a second at which the machine has no more to give."""
-    with ProcessPoolExecutor(4, get_context("fork")) as pool:
-        done = [pool.submit(_hurry, balancer.address, n, seconds) for n in range(4)]
-        return sum(each.result() for each in done)
-
-
-def _hurry(address: tuple[str, int], number: int, seconds: float) -> float:
-    begun, count = time.monotonic(), 0
-    while time.monotonic() < begun + seconds:
-        with connect(address, f"127.8.{number}.{count % 250 + 1}") as client:
-            client.sendall(HELLO)
-            expect(client.recv(100) == ANSWER, "a client that is not served")
-            count += 1
-    return count / seconds
-
-
-def _visit(balancer: Balancer, seconds: float) -> Service:
-    """Well-behaved clients, in a process of their own."""
-    with ProcessPoolExecutor(1, get_context("fork")) as pool:
-        return pool.submit(visit, balancer.address, seconds, 200.0).result()
-
-
-def _compared(when: str, quiet: list[Service], busy: list[Service]) -> Iterator[Figure]:
-    yield at_least(f"clients served {when}", min(each.share for each in busy), "%", 100)
-    calm, rough = median(each.p99 for each in quiet), median(each.p99 for each in busy)
-    yield Figure(f"p99 of a connection {when}", rough, "ms")
-    yield at_most(f"p99 {when}, of quiet ({calm:.2f} ms)", rough / calm, "times", 2)
+                busy = visited(balancer.address, seconds)
+    yield from compared("while 5,000 half hellos are held", [quiet], [busy])
 
 
 def deaths(stage: Stage) -> Iterator[Figure]:
@@ -369,10 +267,6 @@ def _ports(worker: Process) -> set[int]:
     return {int(row[2].split(":")[1], 16) for row in map(str.split, lines) if row[9] in inodes}
 
 
-def _settle(balancer: Balancer) -> None:
-    until("all have ended", lambda: balancer.open_connections() == 0)
-
-
 def _accepted(balancer: Balancer) -> int:
     return cast("Mapping[str, int]", balancer.status()["connections"])["accepted"]
 
@@ -389,6 +283,7 @@ ROWS: dict[str, Row] = {
         announcements,
         served_beside_half_hellos,
         served_beside_a_flood,
+        shortages,
         deaths,
     )
 }

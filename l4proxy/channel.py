@@ -8,8 +8,10 @@ The channel knows no loop: its owner watches the descriptor, calls `receive` whe
 
 import array
 import os
+import select
 import socket
 import struct
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -101,6 +103,20 @@ class Channel:
             else:
                 # The descriptors left with the first byte; what follows is bytes only.
                 self._outgoing[0] = (view[sent:], ())
+        return True
+
+    def drain(self, seconds: float) -> bool:
+        """Send everything, and wait for that; False if it has not left in so many seconds.
+
+        Raises:
+            ChannelClosed: The other side is gone.
+        """
+        limit = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._sock, select.POLLOUT)
+        while not self.flush():
+            if not poll.poll(max(0.0, limit - time.monotonic()) * 1e3):
+                return False
         return True
 
     def receive(self) -> list[Message]:

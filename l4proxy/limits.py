@@ -24,6 +24,13 @@ DEFER_ACCEPT_SECONDS = 1
 ACCEPT_PAUSE_SECONDS = 0.01
 """How long accepting rests when descriptors or connections are used up: it never spins."""
 
+EXHAUSTED_SECONDS = 1.0
+"""How long descriptors may be used up before clients are turned away, one a pause: who comes in a
+moment of shortage is served when it is over, who comes in a long one hears so."""
+
+LAST_WORDS_SECONDS = 1.0
+"""How long a worker that ends waits for the supervisor to read its last counters."""
+
 LINGER_SECONDS = 1.0
 """How long a refused client is read from after its alert, so that a reset does not destroy it."""
 
@@ -32,6 +39,11 @@ RESET_DELIVERY_SECONDS = 0.01
 
 DIAL_ATTEMPTS = 3
 """Backends tried for one connection: one that is down costs a retry, a dead pool costs no storm."""
+
+REPLAY_BYTES = 16 * 1024
+"""Of a client's first words, kept to be said to another backend should the first not answer: the
+largest real hello known has 11.4 KB. Longer ones are said to one backend that took them, no more,
+so that silent backends do not make a worker keep 64 KiB for each client."""
 
 SOURCE_ATTEMPTS = 8
 """Source addresses tried for one dial: when so many have no port left, the others have none."""
@@ -50,6 +62,10 @@ REPORT_SECONDS = 1.0
 
 PUBLISH_SECONDS = 0.1
 """At least this between two snapshots to a worker: a flapping pool costs ten a second, no more."""
+
+HURRY_SECONDS = 0.02
+"""The same while clients are held for a name that was just learned: they are for 150 ms, and the
+names of a pool come within a few of each other."""
 
 DOWN_FRAME_BYTES = 64 * 1024 * 1024
 """Largest message to a worker: 1,000 backends take 195 kB, so this is a fuse, not a limit."""

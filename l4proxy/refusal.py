@@ -30,6 +30,8 @@ class LocalReason(Enum):
     CLIENT_LIMIT = "client_limit"
     TOO_MANY_WAITING = "too_many_waiting"
     CLIENT_RESET = "client_reset"
+    NO_DESCRIPTORS = "no_descriptors"
+    SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ _DECIDED = {
     LocalReason.CLIENT_LIMIT: None,
     LocalReason.TOO_MANY_WAITING: None,
     LocalReason.CLIENT_RESET: None,
+    LocalReason.NO_DESCRIPTORS: None,
+    LocalReason.SHUTDOWN: None,
 }
 
 

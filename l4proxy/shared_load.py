@@ -40,7 +40,10 @@ class SharedLoad:
 
     def total_sessions(self, indices: tuple[BackendIndex, ...], /) -> int:
         """Return the sessions on several backends together."""
-        return sum(sum(map(row.__getitem__, indices)) for row in self._sessions)
+        total = 0
+        for row in self._sessions:
+            total += sum(map(row.__getitem__, indices))
+        return total
 
     def open_connections(self) -> int:
         """Return the connections open in all workers, those without a backend included."""

@@ -108,14 +108,13 @@ class SharedSessions:
 
     def elsewhere(self, key: int, now: int) -> list[tuple[int, SharedSession]]:
         """Return what other workers say of a live session, each with where its segment begins."""
-        found = []
-        for segment in self._others:
-            for slot in self._neighbours(segment, key):
-                if self._keys[slot] == key:
-                    session = self._read(slot)
-                    if session.ends > now or session.reserved_until > now:
-                        found.append((segment, session))
-        return found
+        read = (
+            (segment, self._read(slot))
+            for segment in self._others
+            for slot in self._neighbours(segment, key)
+            if self._keys[slot] == key
+        )
+        return [each for each in read if each[1].ends > now or each[1].reserved_until > now]
 
     def outranks(self, segment: int) -> bool:
         """Say whether another worker goes on counting where both have begun to."""

@@ -59,9 +59,9 @@ class Dialling:
 
     def sources_for(self, backend: Address) -> list[str]:
         """Return the sources of a backend's address family, a new list."""
-        if not self.sources or backend.host.startswith("/"):
+        if not self.sources or backend.is_path:
             return []
-        return [each for each in self.sources if (":" in each) == (":" in backend.host)]
+        return [each for each in self.sources if (":" in each) == backend.is_ipv6]
 
 
 @dataclass(frozen=True, slots=True)

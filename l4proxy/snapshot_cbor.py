@@ -49,7 +49,7 @@ _KEPT_NAMES = 512
 _RouteRow = tuple[str, PoolName, list[bytes] | None, bool]
 _AddressRow = tuple[str, int]
 _MarksRow = tuple[bool, bool, bool, bool, float | None]
-_BackendRow = tuple[str, int, _AddressRow, int, _MarksRow, int | None, float | None]
+_BackendRow = tuple[str, int, _AddressRow, int, _MarksRow, int | None, float | None, bool]
 _NameRow = tuple[int, int, bytes, str]
 
 
@@ -233,11 +233,12 @@ def _backend_row(backend: Backend) -> _BackendRow:
         ),
         backend.server_id,
         backend.returned_at,
+        backend.refuted,
     )
 
 
 def _backend(row: _BackendRow) -> Backend:
-    name, index, (host, port), weight, marks, server_id, returned_at = row
+    name, index, (host, port), weight, marks, server_id, returned_at, refuted = row
     return Backend(
         BackendName(name),
         BackendIndex(index),
@@ -246,4 +247,5 @@ def _backend(row: _BackendRow) -> Backend:
         *marks,
         server_id=server_id,
         returned_at=returned_at,
+        refuted=refuted,
     )

@@ -18,6 +18,7 @@ reads them.
 
 from routing.affinity import MAX_TICKETS
 from routing.backend import (
+    MAX_SERVER_ID,
     Address,
     Backend,
     BackendIndex,
@@ -48,12 +49,13 @@ from routing.ranking import Ranking
 from routing.reasons import HoldReason, Ineligible, RefusalReason, Why
 from routing.rendezvous import SLOTS, Rendezvous
 from routing.routable import ROUTABLE_NAME_BYTES, RoutableNames
-from routing.state import SeenTokens, State
+from routing.state import Reservation, SeenTokens, State
 from routing.table import Route, RouteTable
 from routing.ticket_names import TicketLayout, TicketName, TicketNames
 
 __all__ = [
     "HOLD_SECONDS",
+    "MAX_SERVER_ID",
     "MAX_TICKETS",
     "ROUTABLE_NAME_BYTES",
     "SLOTS",
@@ -88,6 +90,7 @@ __all__ = [
     "RefusalReason",
     "Refuse",
     "Rendezvous",
+    "Reservation",
     "RoutableNames",
     "Route",
     "RouteTable",

@@ -121,6 +121,12 @@ def by_instance(hello: ClientHello, route: Route, pool: Pool, state: State) -> B
     return None if instance is None else held(BackendName(instance), pool, state)
 
 
+def by_reservation(pool: Pool, state: State) -> Backend | None:
+    """Return the backend where the client began a session with the pool a moment ago."""
+    name = _reserved(pool, state)
+    return None if name is None else held(name, pool, state)
+
+
 def held(name: BackendName, pool: Pool, state: State) -> Backend | None:
     """Return the named backend if it is in the pool and may go on with a session of its own."""
     backend = pool.named.get(name)
@@ -129,6 +135,10 @@ def held(name: BackendName, pool: Pool, state: State) -> Backend | None:
 
 def _may_go_on(backend: Backend, pool: Pool, state: State) -> bool:
     return ineligible(backend, _HELD, pool.capacity, state) is None
+
+
+def _reserved(pool: Pool, state: State) -> BackendName | None:
+    return None if state.reservation is None else state.reservation.reserved(pool.name)
 
 
 def _routed(token: bytes, pool: Pool) -> Backend | None:
@@ -167,7 +177,7 @@ def _by_hash(identity: bytes, pool: Pool, state: State) -> Backend | None:
     a client opens at once stay together even if the first one took the last place.
     """
     key = blake2b(identity, digest_size=_KEY_BYTES).digest()
-    reserved = state.reservation
+    reserved = _reserved(pool, state)
     if reserved is not None and pool.ranking.first(key)[:1] == (reserved,):
         backend = held(reserved, pool, state)
         if backend is not None:
@@ -186,10 +196,9 @@ def _any_of(
     if len(owners) == 1:
         (owner,) = owners
         return held(owner, pool, state)
-    if state.reservation in owners:
-        reserved = held(state.reservation, pool, state)
-        if reserved is not None:
-            return reserved
+    reserved = _reserved(pool, state)
+    if reserved in owners and (backend := held(reserved, pool, state)) is not None:
+        return backend
     network = client.prefix
     for name in pool.ranking.first(network):
         if name in owners and (backend := held(name, pool, state)) is not None:

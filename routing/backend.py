@@ -39,7 +39,8 @@ class Hashing(StrEnum):
     """All keys share one table: the shares are even, and a change moves a few keys of others."""
 
 
-_SERVER_IDS = 1 << 32  # a routable name has four bytes for one
+MAX_SERVER_ID = 2**32 - 1
+"""The largest server id: a routable name has four bytes for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,20 @@ class Address:
     host: str
     port: int
 
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a unix socket."""
+        return self.host.startswith("/")
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is an IPv6 address."""
+        return not self.is_path and ":" in self.host
+
     def __str__(self) -> str:
-        if self.host.startswith("/"):
+        if self.is_path:
             return f"unix:{self.host}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if self.is_ipv6 else self.host
         return f"{host}:{self.port}"
 
 
@@ -93,6 +104,7 @@ class Backend:
             None while it waits for them without end.
         server_id: What its routable names say, 0 to 2**32 - 1, unique within its pool; None: it
             has none.
+        refuted: What it was trusted for has been found untrue: what runs is to be closed as well.
         returned_at: When it last came back, in seconds of `State.now`, from which its slow start
             counts; None: it is at its full weight.
 
@@ -112,12 +124,12 @@ class Backend:
     drain_deadline: float | None = None
     server_id: int | None = None
     returned_at: float | None = None
+    refuted: bool = False
 
     def __post_init__(self) -> None:
         if self.weight < 1:
             raise BadBackend(f"backend {self.name!r}: weight {self.weight}, expected at least 1")
-        if self.server_id is not None and not 0 <= self.server_id < _SERVER_IDS:
+        if self.server_id is not None and not 0 <= self.server_id <= MAX_SERVER_ID:
             raise BadBackend(
-                f"backend {self.name!r}: server id {self.server_id}, "
-                f"expected 0 to {_SERVER_IDS - 1}"
+                f"backend {self.name!r}: server id {self.server_id}, expected 0 to {MAX_SERVER_ID}"
             )

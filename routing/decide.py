@@ -24,9 +24,9 @@ from routing.affinity import (
     by_external_psk,
     by_instance,
     by_observed,
+    by_reservation,
     by_session_id,
     by_ticket,
-    held,
     only_unknown,
     tickets_of,
 )
@@ -133,7 +133,7 @@ def decide(
         return Forward(pool.name, backend, Why.INSTANCE, _TAKE_SLOT)
     if tickets and state.may_hold and only_unknown(tickets, pool, state):
         return Hold(pool.name, HoldReason.UNKNOWN_TICKET_NAME, state.now + HOLD_SECONDS)
-    if state.reservation and (backend := held(state.reservation, pool, state)) is not None:
+    if (backend := by_reservation(pool, state)) is not None:
         return Forward(pool.name, backend, Why.RESERVATION, _TAKE_SLOT)
     if (backend := select(client, pool, state)) is not None:
         return Forward(pool.name, backend, _SELECTED, _TAKE_SLOT_AND_RESERVE)

@@ -63,7 +63,7 @@ def closed_to_new(backend: Backend) -> Ineligible | None:
     """
     if not backend.healthy:
         return Ineligible.UNHEALTHY
-    if not backend.trusted:
+    if not backend.trusted or backend.refuted:
         return Ineligible.UNTRUSTED
     if not backend.active:
         return Ineligible.STANDBY
@@ -75,7 +75,7 @@ def closed_to_new(backend: Backend) -> Ineligible | None:
 def _closed_to_held(backend: Backend, now: float) -> Ineligible | None:
     if not backend.healthy:
         return Ineligible.UNHEALTHY
-    if not backend.trusted:
+    if not backend.trusted or backend.refuted:
         return Ineligible.UNTRUSTED
     if backend.draining and backend.drain_deadline is not None and now >= backend.drain_deadline:
         return Ineligible.DRAIN_EXPIRED

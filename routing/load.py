@@ -29,7 +29,7 @@ class LoadView(Protocol):
 class OpenConnections:
     """Connections counted in memory, each as a session: the load view of one process.
 
-    The only mutable thing in this package. Whoever acts on a decision calls `opened` and, once for
+    Whoever acts on a decision calls `opened` and, once for
     each, `closed`. Holds one number for each backend that has a connection, none for the others.
     """
 

@@ -14,6 +14,18 @@ class SeenTokens(Protocol):
         ...
 
 
+class Reservation(Protocol):
+    """Where a client began a session a moment ago. Asked only where nothing else leads anywhere."""
+
+    def reserved(self, pool: PoolName, /) -> BackendName | None:
+        """Return the backend of a pool where this client's next new connection should go.
+
+        None once the reservation is over. Whoever withdraws a session, because the dial failed,
+        withdraws its reservation too.
+        """
+        ...
+
+
 class State(NamedTuple):
     """The moment of one decision, fixed while it is made.
 
@@ -23,9 +35,8 @@ class State(NamedTuple):
         now: Seconds, monotonic; the clock of `Backend` and of `Hold.until`.
         draw: One random number in [0, 1), which breaks ties and draws by weight.
         load: How busy each backend is.
-        reservation: The backend with which this client began a session with the pool a moment ago,
-            while the reservation lasts. Whoever withdraws a session, because the dial failed,
-            withdraws its reservation too.
+        reservation: Says where this client began a session with a pool a moment ago; None: nobody
+            keeps that in mind.
         tried: Backends whose dial failed for this connection; none is chosen again.
         may_hold: Whether a `Hold` would be heeded; False when this hello has been held, or when
             the pool's backends have just been asked for their ticket names.
@@ -37,7 +48,7 @@ class State(NamedTuple):
     now: float
     draw: float
     load: LoadView
-    reservation: BackendName | None = None
+    reservation: Reservation | None = None
     tried: tuple[BackendName, ...] = ()
     may_hold: bool = False
     seen: SeenTokens | None = None

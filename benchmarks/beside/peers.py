@@ -95,10 +95,12 @@ class Peer:
 
 
 def _l4proxy(program: str, task: Task) -> list[str]:
+    backends = [f"127.0.0.1:{port}" for port in task.backends]
     document = {
         "listeners": [f"127.0.0.1:{task.port}"],
         "routes": dict.fromkeys(NAMES, "app"),
-        "pools": {"app": [f"127.0.0.1:{port}" for port in task.backends]},
+        # Nobody's sessions are looked for, as by the others.
+        "pools": {"app": {"backends": backends, "sticky": "off"}},
         "limits": {"per_client": "off", "connections": MOST_OPEN},
         "workers": task.workers,
         "admin": "off",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from l4proxy.admin.backends import backends_document
 from l4proxy.admin.replies import HEADERS, Answer, failure, reply
-from l4proxy.admin.view import backends_document, pools_document, state_of, status_document
+from l4proxy.admin.view import pools_document, state_of, status_document
 from l4proxy.telemetry.balancer import Balancer
 from l4proxy.telemetry.metrics import exposition
 
@@ -15,11 +16,10 @@ from l4proxy.telemetry.metrics import exposition
 # the browser send that name.
 _OUR_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
-WRITES = ("PUT", "DELETE")
-"""Methods that change something, where anything can be changed."""
-
-BACKEND = re.compile(r"/api/v1/pools/([^/]+)/backends/([^/]+)")
-"""The paths that can be written: a pool, and one backend of it."""
+# A pool and one backend of it; a backend, its pool in front if need be, and what is done to it.
+_BACKEND = re.compile(r"/api/v1/pools/([^/]+)/backends/([^/]+)")
+_POSTED = re.compile(r"/api/v1/backends/((?:[^/]+/)?[^/]+)/(drain|undrain)|/api/v1/revocations")
+_WRITES = {"PUT": _BACKEND, "DELETE": _BACKEND, "POST": _POSTED}
 
 _Page = Callable[[Balancer, web.BaseRequest], web.Response]
 
@@ -28,11 +28,21 @@ def reader(balancer: Balancer) -> Answer:
     """Return what answers where anybody on this machine may ask: reads, and no change."""
 
     async def answer_soon(request: web.BaseRequest) -> web.StreamResponse:
-        if request.method in WRITES and BACKEND.fullmatch(request.path):
+        if written(request):
             return failure(403, "found a write over TCP: writes only over the unix socket")
         return answer(balancer, request)
 
     return answer_soon
+
+
+def written(request: web.BaseRequest) -> re.Match[str] | None:
+    """Return what a request would change; None: it is a read.
+
+    For PUT and DELETE these are a pool and a backend, for POST a backend and `drain` or `undrain`;
+    None and None where something is revoked.
+    """
+    pattern = _WRITES.get(request.method)
+    return None if pattern is None else pattern.fullmatch(request.path)
 
 
 def answer(balancer: Balancer, request: web.BaseRequest) -> web.Response:

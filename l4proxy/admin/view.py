@@ -1,22 +1,17 @@
-"""The balancer as JSON documents. Pure: what is read and when comes as an argument.
+"""The daemon and its pools as JSON documents. Pure: what is read and when comes as an argument.
 
 The keys are stable: a later version may add some, and takes none away. `docs/admin-api.md` says
 what each means.
 """
 
 import math
-from collections.abc import Iterator
 from typing import TypedDict
 
-from l4proxy.control.membership import Member
+from l4proxy.admin.trust import trust_warnings
 from l4proxy.telemetry.balancer import Balancer, Seat
-from l4proxy.telemetry.tally import Served, Tally, tally
+from l4proxy.telemetry.tally import Tally, tally
 from l4proxy.version import VERSION
-from routing import Backend, BackendName, Pool, PoolName, Route, Session, State, ineligible
-from routing.health import HealthReason
-
-NO_PROOF_ASKED = "not required"
-"""The trust of a backend whose pool asks for no attestation: all of them, in this version."""
+from routing import Pool, PoolName, Route, Session, State, ineligible
 
 
 class WorkerDocument(TypedDict):
@@ -57,6 +52,7 @@ class StatusDocument(TypedDict):
     connections: ConnectionsDocument
     refused: dict[str, int]
     ended: dict[str, int]
+    warnings: list[str]
     accept_pauses: dict[str, int]
     internal_failures: dict[str, int]
     access_log: AccessLogDocument
@@ -115,46 +111,10 @@ class PoolDocument(TypedDict):
     decisions: dict[str, int]
 
 
-class HealthDocument(TypedDict):
-    """What is held of one backend."""
-
-    healthy: bool
-    reason: str
-    fault: str | None
-    ejected: bool
-    seconds: float
-    held: float | None
-
-
-class BackendDocument(TypedDict):
-    """One backend; without health where nobody watches."""
-
-    pool: str
-    name: str
-    address: str
-    weight: int
-    source: str
-    health: HealthDocument | None
-    eligible: bool
-    reason: str | None
-    trust: str
-    connections_open: int
-    forwarded: int
-    dial_failures: dict[str, int]
-    bytes_to_backend: int
-    bytes_to_client: int
-
-
 class PoolsDocument(TypedDict):
     """All pools, in the configuration's order."""
 
     pools: list[PoolDocument]
-
-
-class BackendsDocument(TypedDict):
-    """All backends, in the configuration's order."""
-
-    backends: list[BackendDocument]
 
 
 def state_of(balancer: Balancer) -> str:
@@ -182,6 +142,7 @@ def status_document(balancer: Balancer) -> StatusDocument:
         },
         "refused": dict(counted.refused),
         "ended": dict(counted.ended),
+        "warnings": list(trust_warnings(balancer)),
         "accept_pauses": dict(counted.accept_pauses),
         "internal_failures": dict(counted.internal_failures),
         "access_log": {
@@ -197,46 +158,6 @@ def pools_document(balancer: Balancer, now: float) -> PoolsDocument:
     state = State(now, 0.0, balancer.load)
     pools = balancer.snapshot.pools.pools.values()
     return {"pools": [_pool(pool, balancer, counted, state) for pool in pools]}
-
-
-def backends_document(balancer: Balancer, now: float) -> BackendsDocument:
-    """Return the backends of all pools; `now` is in monotonic seconds."""
-    counted = tally(balancer.totals, balancer.snapshot.pools)
-    state = State(now, 0.0, balancer.load)
-    return {
-        "backends": [
-            document
-            for pool in balancer.snapshot.pools.pools.values()
-            for document in _backends(pool, balancer, counted, state)
-        ]
-    }
-
-
-def _backends(
-    pool: Pool, balancer: Balancer, counted: Tally, state: State
-) -> Iterator[BackendDocument]:
-    members = {each.name: each for each in balancer.roster.members(pool.name)}
-    health = _health(balancer, pool.name, state.now)
-    for backend in pool.backends:
-        # One that has just been removed is in this snapshot still.
-        if backend.name in members:
-            known = members[backend.name], health.get(backend.name)
-            served = counted.backends[pool.name, backend.name]
-            yield _backend(backend, pool, served, state, known)
-
-
-def _health(balancer: Balancer, pool: PoolName, now: float) -> dict[BackendName, HealthDocument]:
-    return {
-        name: {
-            "healthy": verdict.healthy,
-            "reason": verdict.reason.value,
-            "fault": verdict.fault,
-            "ejected": verdict.reason is HealthReason.DIALS_FAILED,
-            "seconds": round(max(0.0, now - balancer.roster.since(pool, name)), 1),
-            "held": None if verdict.until is None else round(max(0.0, verdict.until - now), 1),
-        }
-        for name, verdict in balancer.roster.verdicts(pool).items()
-    }
 
 
 def _worker(seat: Seat) -> WorkerDocument:
@@ -304,31 +225,4 @@ def _timeouts(balancer: Balancer, pool: PoolName) -> TimeoutsDocument:
         "lifetime": None if math.isinf(found.lifetime) else found.lifetime,
         "user_timeout": found.user_timeout,
         "keepalive": found.keepalive,
-    }
-
-
-def _backend(
-    backend: Backend,
-    pool: Pool,
-    served: Served,
-    state: State,
-    known: tuple[Member, HealthDocument | None],
-) -> BackendDocument:
-    member, health = known
-    reason = ineligible(backend, Session.NEW, pool.capacity, state)
-    return {
-        "pool": pool.name,
-        "name": backend.name,
-        "address": str(backend.address),
-        "weight": backend.weight,
-        "source": member.source.value,
-        "health": health,
-        "eligible": reason is None,
-        "reason": None if reason is None else reason.value,
-        "trust": NO_PROOF_ASKED,
-        "connections_open": state.load.connections(backend.index),
-        "forwarded": served.forwarded,
-        "dial_failures": dict(served.dial_failures),
-        "bytes_to_backend": served.to_backend,
-        "bytes_to_client": served.to_client,
     }

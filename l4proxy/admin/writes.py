@@ -2,31 +2,58 @@
 
     PUT /api/v1/pools/{pool}/backends/{name}     {"address": "10.0.0.3:8443", "weight": 1}
     DELETE /api/v1/pools/{pool}/backends/{name}
+    POST /api/v1/backends/{name}/drain           {"timeout": "30m"}
+    POST /api/v1/backends/{name}/undrain
+    POST /api/v1/revocations                     {"revoke": ["key:9c1b…"]}
 
 To repeat one changes nothing more. A change is answered when every worker decides by it.
 """
 
 import json
+import math
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Protocol
 
 from aiohttp import web
 
-from l4proxy.admin.pages import BACKEND, WRITES, answer
+from l4proxy.admin.pages import answer, written
 from l4proxy.admin.replies import Answer, failure, reply
 from l4proxy.config.addresses import parse_backend_address
+from l4proxy.config.attestation import read_revocation
 from l4proxy.config.backends import backend_weight
 from l4proxy.config.mistakes import BadValueError, describe, expected
 from l4proxy.config.names import read_backend_name
+from l4proxy.config.sticky import drain_timeout
+from l4proxy.control.attesting.revoked import TooManyRevocations
+from l4proxy.control.drains import Ambiguous
 from l4proxy.control.membership import AlreadyThere, Member, MembershipError, TooMany
 from l4proxy.control.plan import TooManyBackends
+from l4proxy.revocation import Revocation
 from l4proxy.snapshot import Snapshot
 from l4proxy.telemetry.balancer import Balancer
 from routing import BackendName, PoolName
 
+_BACKEND = 'a JSON object such as {"address": "10.0.0.3:8443", "weight": 1}'
+_REVOKE = 'a JSON object such as {"revoke": ["key:9c1b…"]}'
+_DRAIN = 'nothing, or a JSON object such as {"timeout": "30m"}'
+
 MAX_BODY_BYTES = 4_096
 """What a request may carry: an address and a number take fifty bytes."""
+
+# The last one is the class of most others.
+_STATUSES: Mapping[type[Exception], int] = {
+    BadValueError: 400,
+    AlreadyThere: 409,
+    Ambiguous: 409,
+    TooMany: 507,
+    TooManyBackends: 507,
+    TooManyRevocations: 507,
+    MembershipError: 404,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +66,8 @@ class Change:
         created: Whether there was none of that name.
         version: Of the snapshot that holds it.
         in_force: Whether all workers decide by that; if not yet, they will.
+        draining: Whether it gets no new session, and keeps those that it has.
+        deadline: Until when, seconds, monotonic; None: without end.
     """
 
     pool: PoolName
@@ -46,10 +75,35 @@ class Change:
     created: bool = False
     version: int = 0
     in_force: bool = False
+    draining: bool = False
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revoking:
+    """Something was revoked.
+
+    Attributes:
+        refuted: Backends that had it.
+        version: Of the snapshot in which they get nothing any more.
+        in_force: Whether all workers decide by that; if not yet, they will.
+    """
+
+    refuted: int
+    version: int = 0
+    in_force: bool = False
 
 
 class Changeable(Balancer, Protocol):
     """A balancer whose backends can be changed."""
+
+    async def revoke(self, found: Sequence[Revocation]) -> Revoking:
+        """Refute backends that have any of these, from now on.
+
+        Raises:
+            TooManyRevocations: There is no room for them, and nothing has changed.
+        """
+        ...
 
     async def put_backend(self, pool: PoolName, member: Member) -> Change:
         """Add a backend, or give one that is there another weight.
@@ -68,26 +122,45 @@ class Changeable(Balancer, Protocol):
         """
         ...
 
+    async def drain_backend(self, called: str, seconds: float | None = None) -> Change:
+        """Let a backend, `NAME` or `POOL/NAME`, have no new session.
+
+        Args:
+            called: Its name.
+            seconds: That its sessions may stay, infinite for ever; None: as configured.
+
+        Raises:
+            MembershipError: It cannot be done, and nothing has changed.
+        """
+        ...
+
+    async def undrain_backend(self, called: str) -> Change:
+        """Let a backend have new sessions again.
+
+        Raises:
+            MembershipError: It cannot be done, and nothing has changed.
+        """
+        ...
+
 
 def writer(balancer: Changeable) -> Answer:
     """Return what answers where only the daemon's own user may ask: reads and writes."""
 
     async def answer_soon(request: web.BaseRequest) -> web.StreamResponse:
-        path = BACKEND.fullmatch(request.path)
-        if path is None or request.method not in WRITES:
+        what = written(request)
+        if what is None:
             return answer(balancer, request)
         if balancer.stopping:
             return failure(503, "the daemon is stopping: nothing is changed any more")
         try:
-            return await _write(balancer, request, PoolName(path[1]), path[2])
-        except BadValueError as error:
-            return failure(400, str(error))
-        except AlreadyThere as error:
-            return failure(409, str(error))
-        except (TooMany, TooManyBackends) as error:
-            return failure(507, str(error))
-        except MembershipError as error:
-            return failure(404, str(error))
+            if request.method == "POST" and what[1] is None:
+                return await _revoke(balancer, await _body(request))
+            if request.method == "POST":
+                return await _drain(balancer, request, what[1], drains=what[2] == "drain")
+            return await _write(balancer, request, PoolName(what[1]), what[2])
+        except tuple(_STATUSES) as error:
+            status = next(_STATUSES[kind] for kind in _STATUSES if isinstance(error, kind))
+            return failure(status, str(error))
 
     return answer_soon
 
@@ -102,12 +175,33 @@ async def _write(
     return _told(await balancer.put_backend(pool, member))
 
 
-def _told(change: Change) -> web.Response:
+async def _drain(
+    balancer: Changeable, request: web.BaseRequest, called: str, *, drains: bool
+) -> web.Response:
+    body = await _body(request) or b"{}"
+    if drains:
+        change = await balancer.drain_backend(called, _timeout(body))
+    else:
+        _object(body, "nothing", frozenset())
+        change = await balancer.undrain_backend(called)
+    left = None if change.deadline is None else max(0.0, change.deadline - time.monotonic())
+    deadline = None if left is None else round(left, 1)
+    return _told(change, {"draining": change.draining, "deadline": deadline})
+
+
+async def _revoke(balancer: Changeable, body: bytes) -> web.Response:
+    done = await balancer.revoke(_revocations(body))
+    document = {"refuted": done.refuted, "snapshot": done.version, "in_force": done.in_force}
+    return reply(document, 200 if done.in_force else 202)
+
+
+def _told(change: Change, more: Mapping[str, object] = MappingProxyType({})) -> web.Response:
     document = {
         "pool": change.pool,
         "name": change.member.name,
         "address": str(change.member.address),
         "weight": change.member.weight,
+        **more,
         "snapshot": change.version,
         "in_force": change.in_force,
     }
@@ -121,7 +215,7 @@ async def _body(request: web.BaseRequest) -> bytes:
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise BadValueError(f"found more than {MAX_BODY_BYTES} bytes, expected a backend")
+            raise BadValueError(f"found more than {MAX_BODY_BYTES} bytes, expected fewer")
     return bytes(body)
 
 
@@ -131,21 +225,57 @@ def _member(name: str, body: bytes) -> Member:
     Raises:
         BadValueError: What was found in place of one.
     """
-    what = 'a JSON object such as {"address": "10.0.0.3:8443", "weight": 1}'
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadValueError(f"found no JSON, expected {what}") from None
-    if not isinstance(found, dict) or "address" not in found:
-        raise expected(found, what)
-    unknown = found.keys() - {"address", "weight"}
-    if unknown:
-        raise BadValueError(f"found the key {describe(min(unknown))}, expected {what}")
+    found = _object(body, _BACKEND, frozenset({"address", "weight"}))
+    if "address" not in found:
+        raise expected(found, _BACKEND)
     return Member(
         read_backend_name(name),
         parse_backend_address(found["address"]),
         backend_weight.read(found.get("weight", 1)),
     )
+
+
+def _timeout(body: bytes) -> float | None:
+    """Return how long the sessions of a drained backend may stay; None: it is not said.
+
+    Raises:
+        BadValueError: What was found in place of it.
+    """
+    found = _object(body, _DRAIN, frozenset({"timeout"}))
+    if "timeout" not in found:
+        return None
+    seconds = drain_timeout.read(found["timeout"])
+    return math.inf if seconds is None else seconds
+
+
+def _revocations(body: bytes) -> list[Revocation]:
+    """Return what a request revokes.
+
+    Raises:
+        BadValueError: What was found in place of it.
+    """
+    found = _object(body, _REVOKE, frozenset({"revoke"})).get("revoke")
+    if not isinstance(found, list) or not found:
+        raise expected(found, _REVOKE)
+    return [read_revocation(each) for each in found]
+
+
+def _object(body: bytes, what: str, keys: frozenset[str]) -> dict[str, object]:
+    """Return the JSON object of a body, which has no other keys than these.
+
+    Raises:
+        BadValueError: What was found in place of it.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadValueError(f"found no JSON, expected {what}") from None
+    if not isinstance(found, dict):
+        raise expected(found, what)
+    unknown = found.keys() - keys
+    if unknown:
+        raise BadValueError(f"found the key {describe(min(unknown))}, expected {what}")
+    return found
 
 
 def _dialled_from(snapshot: Snapshot, pool: PoolName, member: Member) -> None:

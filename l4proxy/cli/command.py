@@ -18,6 +18,9 @@ class Exit(IntEnum):
     UNUSABLE = 2
     """The input cannot be used: a configuration, a file or an argument. Nothing was started."""
 
+    ABSENT = 3
+    """What was to be tested is not on this machine; nothing is wrong."""
+
 
 EXITS = "exit status: 0 fine, 1 failed or refused, 2 unusable input"
 

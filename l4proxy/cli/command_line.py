@@ -5,7 +5,25 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from l4proxy.cli import backend, check, demo, hello, run, status, ticket
+from l4proxy.cli import (
+    agent,
+    attest,
+    backend,
+    check,
+    connect,
+    demo,
+    drain,
+    hello,
+    plugins,
+    policy,
+    revoke,
+    run,
+    selftest,
+    simulate,
+    status,
+    ticket,
+    verify,
+)
 from l4proxy.cli.command import EXITS, Exit
 from l4proxy.version import VERSION
 
@@ -15,8 +33,18 @@ COMMANDS = (
     demo.COMMAND,
     status.COMMAND,
     backend.COMMAND,
+    *drain.COMMANDS,
+    revoke.COMMAND,
+    agent.COMMAND,
+    connect.COMMAND,
     hello.COMMAND,
     *ticket.COMMANDS,
+    verify.COMMAND,
+    attest.COMMAND,
+    policy.COMMAND,
+    plugins.COMMAND,
+    selftest.COMMAND,
+    simulate.COMMAND,
 )
 
 INTERRUPTED = 130

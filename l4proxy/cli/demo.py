@@ -9,10 +9,11 @@ MAX_SESSIONS = 200
 """Clients at the most: each comes from a loopback network of its own, 127.1.0.0/24 and on."""
 
 _MORE = """\
-Starts three TLS servers, a real `l4proxy run` in front of them, and clients that ask for names and
-verify certificates. What can be seen: routing by server name; each client back at its server; an
-unknown name refused; a server that stops, and its clients served by the next. Nothing is left
-behind: no process, no port, no file.
+Starts four TLS servers as simulated enclaves, a real `l4proxy run` in front of them, and clients
+that ask for names and verify certificates. What can be seen: three enclaves that prove what they
+run, and one that runs something else and never gets a client; routing by server name; each client
+back at its server; an unknown name refused; a server that stops, and its clients served by the
+next. Nothing is left behind: no process, no port, no file.
 
 examples:
   l4proxy demo

@@ -16,7 +16,10 @@ from l4proxy.cli.where import Answer, Question, where
 from l4proxy.config import ConfigError, load_config
 from l4proxy.config.effective import effective
 from l4proxy.config.lint import Advice, lint
-from l4proxy.control.plan import Cells, plan
+from l4proxy.control.attesting.policies import load_policies
+from l4proxy.control.plan import Cells, Standing, plan
+from l4proxy.control.roll import Roll
+from l4proxy.control.routing_keys import load_routing_keys
 from routing import RefusalReason, Why
 
 _WHY = {
@@ -64,13 +67,15 @@ def examine(path: Path, question: Question | None) -> Findings:
     """Check a configuration as a daemon on this machine would have it.
 
     Raises:
-        ConfigError: It cannot be used.
+        ConfigError: It cannot be used, or a file that it names cannot.
         TooManyBackends: More backends than a balancer can count for.
 
     """
     config = load_config(path)
     machine = this_machine()
-    snapshot = plan(config, Cells(), room(config, machine))
+    load_policies(path, config)
+    standing = Standing(Roll(config), keys=load_routing_keys(path, config))
+    snapshot = plan(config, Cells(), room(config, machine), standing)
     answer = None if question is None else where(question, snapshot)
     return Findings(effective(config), lint(config, machine), question, answer)
 

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TypedDict
 
 from rich.console import Console, Group, RenderableType
@@ -11,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from l4proxy.admin.backends import BackendDocument, BackendsDocument, TicketsDocument
 from l4proxy.admin.client import AdminClient
-from l4proxy.admin.view import BackendDocument, BackendsDocument, StatusDocument
+from l4proxy.admin.view import StatusDocument
 
 WATCH_SECONDS = 1.0
 """Between two looks: workers report their counters as often."""
@@ -99,6 +101,8 @@ def _daemon(status: StatusDocument) -> Table:
         f"{connections['open']:,} open of {connections['limit']:,}; {connections['accepted']:,} "
         f"accepted, {connections['forwarded']:,} forwarded, {connections['refused']:,} refused",
     )
+    for warning in status["warnings"]:
+        table.add_row(Text("beware", "bold red"), Text(warning, "red"))
     for name, counts in (
         ("refused", status["refused"]),
         ("paused", status["accept_pauses"]),
@@ -118,19 +122,44 @@ def _backends(backends: list[BackendDocument]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("pool", "backend"):
         table.add_column(title, overflow="fold")
-    for title in ("open", "forwarded"):
+    for title in ("sessions", "open", "forwarded", "names"):
         table.add_column(title, justify="right")
-    table.add_column("new sessions")
-    table.add_column("dial failures", overflow="fold")
+    for title in ("new", "trouble"):
+        table.add_column(title, overflow="fold")
     for backend in backends:
         name, address = backend["name"], backend["address"]
-        reason = backend["reason"]
         table.add_row(
             Text(backend["pool"]),
             Text(name if name == address else f"{name} ({address})"),  # "[::1]" is no markup
+            f"{backend['sessions_open']:,}",
             f"{backend['connections_open']:,}",
             f"{backend['forwarded']:,}",
-            Text("yes", "green") if reason is None else Text(reason, "red"),
-            counted(backend["dial_failures"]) or "-",
+            _names(backend["tickets"]),
+            _room(backend),
+            _trouble(backend),
         )
     return table
+
+
+def _room(backend: BackendDocument) -> Text:
+    """Return whether a backend may have new sessions, and how long a drained one keeps its own."""
+    reason, deadline = backend["reason"], backend["deadline"]
+    if reason is None:
+        return Text("yes", "green")
+    left = "" if deadline is None else f", {timedelta(seconds=round(deadline))} left"
+    return Text(reason + left, "red")
+
+
+def _names(found: TicketsDocument | None) -> str:
+    """Return how many names a backend's tickets are known by, if it was asked."""
+    return "-" if found is None or found["asked"] is None else f"{found['names']:,}"
+
+
+def _trouble(backend: BackendDocument) -> str:
+    """Return which dials have failed, what was not proved, why no names of tickets are known."""
+    tickets, proof = backend["tickets"], backend["attestation"]
+    fault = "" if tickets is None or tickets["fault"] is None else f"tickets: {tickets['fault']}"
+    # The name of the check alone: what it found has a hundred digits, and stands in the JSON.
+    check = (proof["reason"] or "").partition(":")[0] if proof is not None else ""
+    doubt = f"{backend['trust']}: {check}" if check else ""
+    return "; ".join(filter(None, (counted(backend["dial_failures"]), doubt, fault))) or "-"

@@ -48,6 +48,9 @@ def run(arguments: argparse.Namespace) -> Exit:
     _log_to_stderr(arguments.log_level)
     try:
         supervise(path, config)
+    except ConfigError as error:  # of the files that it names
+        print(error, file=sys.stderr)
+        return Exit.UNUSABLE
     except (CannotListen, CannotLog, TooManyBackends) as error:
         print(f"l4proxy: {error}", file=sys.stderr)
         return Exit.FAILED

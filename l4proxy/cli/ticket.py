@@ -45,7 +45,7 @@ def server_id(text: str) -> int:
         argparse.ArgumentTypeError: It is no number of four bytes.
 
     """
-    from l4proxy.routable import MAX_SERVER_ID
+    from routing import MAX_SERVER_ID
 
     if not (text.isascii() and text.isdigit()) or int(text) > MAX_SERVER_ID:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected 0 to {MAX_SERVER_ID}")

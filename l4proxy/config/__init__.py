@@ -5,11 +5,12 @@ mistake with its line and column. `effective` writes a `Config` out with every d
 what is allowed but perhaps not meant, `json_schema` is for editors.
 """
 
+from l4proxy.config.attestation import AttestationSettings, EvidenceSource, TrustMode
 from l4proxy.config.backends import (
     BackendSettings,
     DiscoverySettings,
     DnsSettings,
-    ProxyHeader,
+    ProxyProtocol,
 )
 from l4proxy.config.effective import effective
 from l4proxy.config.health import HealthSettings, HealthType, HttpHealthSettings
@@ -39,6 +40,7 @@ from l4proxy.config.sticky import (
 __all__ = [
     "AdminSettings",
     "Advice",
+    "AttestationSettings",
     "BackendSettings",
     "CapacitySettings",
     "Config",
@@ -47,6 +49,7 @@ __all__ = [
     "DiscoverySettings",
     "DnsSettings",
     "DrainSettings",
+    "EvidenceSource",
     "ExternalPskSettings",
     "HealthSettings",
     "HealthType",
@@ -57,7 +60,7 @@ __all__ = [
     "Machine",
     "Mistake",
     "PoolSettings",
-    "ProxyHeader",
+    "ProxyProtocol",
     "RouteSettings",
     "RuleSettings",
     "SessionSettings",
@@ -65,6 +68,7 @@ __all__ = [
     "StickySettings",
     "Stream",
     "TimeoutSettings",
+    "TrustMode",
     "effective",
     "json_schema",
     "lint",

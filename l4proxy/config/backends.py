@@ -15,14 +15,11 @@ from l4proxy.config.names import backend_name, default_backend_name, host_name
 from l4proxy.config.scalars import SYSTEM, choice, duration, or_word, parsed, truth, whole
 from l4proxy.config.section import Section
 from l4proxy.config.shorthand import backend_written_out
-from routing import Address, BackendName
+from routing import MAX_SERVER_ID, Address, BackendName
 from sni import ServerName
 
 MAX_WEIGHT: Final = 256
 """The largest weight, as HAProxy has it: a share of 1 in 256 is fine enough."""
-
-MAX_SERVER_ID: Final = 2**32 - 1
-"""The largest server id: a routable ticket name has four bytes for it."""
 
 backend_server_id: Final = whole(0, MAX_SERVER_ID)
 backend_weight: Final = whole(1, MAX_WEIGHT)
@@ -30,7 +27,7 @@ dns_port: Final = whole(1, MAX_PORT)
 dns_resolver: Final = or_word(SYSTEM, parsed(parse_resolver, str, "10.0.0.2"))
 
 
-class ProxyHeader(StrEnum):
+class ProxyProtocol(StrEnum):
     """What a backend is told of the client before its first byte (the PROXY protocol)."""
 
     OFF = "off"
@@ -59,7 +56,7 @@ class BackendSettings(Section):
     weight: Annotated[int, backend_weight] = 1
     """Its share of new sessions, beside the weights of the others."""
 
-    proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] | None = None
+    proxy_protocol: Annotated[ProxyProtocol, choice(ProxyProtocol)] | None = None
     """The PROXY header that it gets: off, v1 or v2; as its pool's when left out."""
 
     server_id: Annotated[int, backend_server_id] | None = None
@@ -107,7 +104,7 @@ class DiscoverySettings(Section):
     weight: Annotated[int, backend_weight] = 1
     """The share that each of them has of new sessions."""
 
-    proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] | None = None
+    proxy_protocol: Annotated[ProxyProtocol, choice(ProxyProtocol)] | None = None
     """The PROXY header that they get: off, v1 or v2; as their pool's when left out."""
 
 

@@ -20,6 +20,7 @@ def effective(config: Config) -> str:
     for pool in values["pools"].values():
         pool["health"] = pool["health"] or OFF
         pool["sticky"] = pool["sticky"] or OFF
+        pool["attestation"] = pool["attestation"] or OFF
     said = _said(values)
     return yaml.dump(said, Dumper=_Writer, sort_keys=False, default_flow_style=None, width=_WIDTH)
 

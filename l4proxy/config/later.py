@@ -1,7 +1,7 @@
 """Keys of the contract that later versions bring.
 
 Such a key is a mistake unless its value switches the thing off: a key that is accepted and does
-nothing fails open. Who writes `attestation: off` gets what the text says.
+nothing fails open. Who writes `scaling: off` gets what the text says.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,6 @@ class Later:
 LaterKeys = Mapping[str, Later]
 
 POOL: Final[LaterKeys] = {
-    "attestation": Later("attestation of backends"),
     "telemetry": Later("telemetry of backends"),
     "scaling": Later("scaling"),
 }

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from l4proxy.config.attestation import TrustMode
 from l4proxy.config.backends import DiscoverySettings
 from l4proxy.config.document import path_text
+from l4proxy.config.health import HealthType, HttpHealthSettings
 from l4proxy.config.model import Config, RuleSettings
 from l4proxy.config.pools import PoolSettings
 from l4proxy.config.shorthand import DEFAULT_ROUTE
@@ -62,6 +64,7 @@ def lint(config: Config, machine: Machine = Machine()) -> tuple[Advice, ...]:
         *_unrouted(config),
         *_capacity(config),
         *_health(config),
+        *_attestation(config),
         *_idle(config),
         *_descriptors(config, machine),
         *_ports(config, machine),
@@ -183,6 +186,33 @@ def _health(config: Config) -> Iterator[Advice]:
             )
 
 
+def _attestation(config: Config) -> Iterator[Advice]:
+    for name, pool in config.pools.items():
+        if pool.attestation is None:
+            continue
+        path = path_text(("pools", name, "attestation"))
+        if pool.attestation.mode is TrustMode.OBSERVE:
+            yield Advice(
+                f"{path}.mode",
+                "observe: backends that have proved nothing get traffic all the same. Say enforce "
+                "once status shows them trusted.",
+            )
+        if not _seen_by_probes(pool):
+            yield Advice(
+                path,
+                "no probe looks at certificates here: that a key has changed is noticed with the "
+                f"next proof only, after up to {format_duration(pool.attestation.every)}. Say "
+                "`health: tls`.",
+            )
+
+
+def _seen_by_probes(pool: PoolSettings) -> bool:
+    """Tell whether probes shake hands, and so meet the key that clients meet."""
+    if isinstance(pool.health, HttpHealthSettings):
+        return pool.health.tls
+    return pool.health is not None and pool.health.type is HealthType.TLS
+
+
 def _idle(config: Config) -> Iterator[Advice]:
     for name, pool in config.pools.items():
         if pool.timeouts.idle > LONG_IDLE_SECONDS:
@@ -230,7 +260,7 @@ def _source_ports(pool: PoolSettings, machine: Machine) -> int | None:
     What DNS finds may be of the family that has the fewest sources.
     """
     sources = Counter(ip.version for ip in pool.source)
-    addresses = [backend.address for backend in pool.backends if backend.address.port]
+    addresses = [backend.address for backend in pool.backends if not backend.address.is_path]
     families = {ip_address(address.host).version for address in addresses}
     if pool.discover:
         families |= set(sources) or {4}

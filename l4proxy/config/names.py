@@ -46,7 +46,7 @@ def default_backend_name(address: Address) -> BackendName:
 
     The file may have a name that `read_backend_name` does not take.
     """
-    return BackendName(str(address) if address.port else address.host.rpartition("/")[2])
+    return BackendName(address.host.rpartition("/")[2] if address.is_path else str(address))
 
 
 def read_host_name(found: object) -> ServerName:

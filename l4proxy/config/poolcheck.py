@@ -161,4 +161,4 @@ def _family(backend: Entry) -> int | None:
     address = backend.read("address", parse_backend_address)
     if address is None:
         return None
-    return ip_address(address.host).version if address.port else 0
+    return 0 if address.is_path else ip_address(address.host).version

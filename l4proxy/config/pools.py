@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field
 
 from l4proxy.config import later
 from l4proxy.config.addresses import IpAddress, parse_source
-from l4proxy.config.backends import BackendSettings, DiscoverySettings, Entry, ProxyHeader
+from l4proxy.config.attestation import AttestationSettings
+from l4proxy.config.backends import BackendSettings, DiscoverySettings, Entry, ProxyProtocol
 from l4proxy.config.health import HealthCheck
 from l4proxy.config.names import host_name
 from l4proxy.config.scalars import OFF, choice, duration, or_word, parsed, switch, whole
@@ -106,7 +107,10 @@ class PoolSettings(Section):
     passive_health: Annotated[bool, switch()] = True
     """Whether a backend that keeps failing dials is set aside for a while: on or off."""
 
-    proxy_protocol: Annotated[ProxyHeader, choice(ProxyHeader)] = ProxyHeader.OFF
+    attestation: Annotated[AttestationSettings | None, BeforeValidator(none_when_off)] = None
+    """What its backends must prove before they get traffic: a mapping {policy, …}, or off."""
+
+    proxy_protocol: Annotated[ProxyProtocol, choice(ProxyProtocol)] = ProxyProtocol.OFF
     """The PROXY header that tells backends of the client: off, v1 or v2."""
 
     source: tuple[Annotated[IpAddress, parsed(parse_source, str, "10.0.0.5")], ...] = ()

@@ -65,12 +65,7 @@ def duration(least: str, most: str) -> Scalar[float]:
     what = f"a duration from {least} to {most}"
 
     def read(found: object) -> float:
-        if isinstance(found, int) and not isinstance(found, bool):
-            raise expected(found, what, f"a number needs its unit: did you mean {found}s?")
-        try:
-            seconds = units.parse_duration(found) if isinstance(found, str) else -1.0
-        except ValueError:
-            raise expected(found, what, units.DURATION_FORM) from None
+        seconds = _with_unit(found, what, units.parse_duration, ("s", units.DURATION_FORM))
         if not low <= seconds <= high:
             raise expected(found, what)
         return seconds
@@ -85,18 +80,26 @@ def size(least: str, most: str) -> Scalar[int]:
     what = f"a size from {least} to {most}"
 
     def read(found: object) -> int:
-        if isinstance(found, int) and not isinstance(found, bool):
-            raise expected(found, what, f"a number needs its unit: did you mean {found}B?")
-        try:
-            count = units.parse_size(found) if isinstance(found, str) else -1
-        except ValueError:
-            raise expected(found, what, units.SIZE_FORM) from None
+        count = _with_unit(found, what, units.parse_size, ("B", units.SIZE_FORM))
         if not low <= count <= high:
             raise expected(found, what)
         return count
 
     schema = {"type": "string", "pattern": units.SIZE_PATTERN}
     return Scalar(read, units.format_size, schema)
+
+
+def _with_unit(found: object, what: str, parse: Callable[[str], T], form: tuple[str, str]) -> T:
+    """Return the quantity that a text says; `form` is the plain unit, and how it is written."""
+    unit, written = form
+    if isinstance(found, int) and not isinstance(found, bool):
+        raise expected(found, what, f"a number needs its unit: did you mean {found}{unit}?")
+    if not isinstance(found, str):
+        raise expected(found, what)
+    try:
+        return parse(found)
+    except ValueError:
+        raise expected(found, what, written) from None
 
 
 def whole(least: int, most: int) -> Scalar[int]:

@@ -52,6 +52,7 @@ def json_schema() -> dict[str, object]:
         schema["properties"]["admin"],
         sections["PoolSettings"]["properties"]["health"],
         sections["PoolSettings"]["properties"]["sticky"],
+        sections["PoolSettings"]["properties"]["attestation"],
     ):
         switched["anyOf"][-1] = {"enum": ["off", False]}
     # The patterns stand beside the default, and a rule may stand without its list.

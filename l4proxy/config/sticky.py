@@ -87,6 +87,8 @@ _psks: Final = Scalar(
 )
 
 
+drain_timeout: Final = or_word(OFF, duration("1s", "168h"))
+
 KeyFile = Annotated[Path, parsed(parse_file_path, str, "/etc/l4proxy/routing.key")]
 
 
@@ -125,5 +127,5 @@ class DrainSettings(Section):
 
     expects: ClassVar[str] = "a mapping {timeout}"
 
-    timeout: Annotated[float | None, or_word(OFF, duration("1s", "168h"))] = 3600.0
+    timeout: Annotated[float | None, drain_timeout] = 3600.0
     """How long its sessions may stay; then what is left is closed, gradually. Or off: for ever."""

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from l4proxy.control.probe import LOCAL_ERRORS
-from l4proxy.dataplane.counters import DIAL_FAILED, FORWARDED
+from l4proxy.dataplane.counters import DIAL_FAILED, FORWARDED, backend_label, dial_parts
 from routing import BackendName, PoolName
-
-_SEPARATOR = "/"
 
 _OURS = frozenset(errno.errorcode[code].lower() for code in LOCAL_ERRORS)
 
@@ -51,7 +49,7 @@ class DialFeed:
             if name == FORWARDED:
                 successes[label] = count
             elif name == DIAL_FAILED:
-                backend, _, reason = label.rpartition(_SEPARATOR)
+                backend, reason = dial_parts(label)
                 failures[backend] += 0 if reason in _OURS else count
         good, bad = successes - self._successes, failures - self._failures
         self._successes, self._failures = successes, failures
@@ -59,5 +57,5 @@ class DialFeed:
             Dials(pool, name, good[label], bad[label])
             for pool, names in pools.items()
             for name in names
-            if (label := f"{pool}{_SEPARATOR}{name}") in good or label in bad
+            if (label := backend_label(pool, name)) in good or label in bad
         )

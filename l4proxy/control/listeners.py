@@ -7,14 +7,21 @@ and the successor of a worker that died serves the clients who were waiting in i
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from l4proxy.limits import BACKLOG, DEFER_ACCEPT_SECONDS
 from routing import Address
 
+LOCK_SECONDS = 1.0
+"""How long a daemon that starts waits for another one that binds in the same folder."""
+
+_LOCK_PAUSE_SECONDS = 0.01
 _OWN_USER = 0o600
 
 
@@ -61,12 +68,15 @@ class UnixListener:
         self.path = path
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            _clear(path)
-            self.sock.bind(str(path))
-            # Nobody can connect before `listen`, so nobody slips in before the mode is set.
-            path.chmod(_OWN_USER)
-            self.sock.listen(BACKLOG)
-            self._file = _identity(path)
+            # Another daemon that starts now would take ours, which does not listen yet, for one of
+            # a daemon that is gone.
+            with _alone(path.parent):
+                _clear(path)
+                self.sock.bind(str(path))
+                # Nobody can connect before `listen`, so nobody slips in before the mode is set.
+                path.chmod(_OWN_USER)
+                self.sock.listen(BACKLOG)
+                self._file = _identity(path)
         except OSError as error:
             self.sock.close()
             why = error.strerror or error
@@ -77,6 +87,33 @@ class UnixListener:
         with contextlib.suppress(OSError):
             if _identity(self.path) == self._file:
                 self.path.unlink()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other daemons from binding in a folder during the block.
+
+    Raises:
+        OSError: There is no such folder, or another one holds it all the while.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        limit = time.monotonic() + LOCK_SECONDS
+        while not _locked(descriptor):
+            if time.monotonic() > limit:
+                raise OSError(errno.EBUSY, "another process has locked the folder")
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _clear(path: Path) -> None:

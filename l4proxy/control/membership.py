@@ -24,10 +24,13 @@ from types import MappingProxyType
 from typing import Final, NewType
 
 from l4proxy.limits import MAX_BACKENDS
-from routing import Address, BackendName, BadBackend
+from routing import Address, BackendName, BadBackend, PoolName
 
 SourceName = NewType("SourceName", str)
 """One source of discovery within a pool; unique there."""
+
+MemberKey = tuple[PoolName, BackendName]
+"""A member among those of all pools."""
 
 
 class Source(StrEnum):

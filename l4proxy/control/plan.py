@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from l4proxy.config import Config, Count, LogClients, PoolSettings, TimeoutSettings
+from l4proxy.control.membership import Member, MemberKey
 from l4proxy.control.roll import Roll
 from l4proxy.limits import (
     DESCRIPTORS_PER_CONNECTION,
@@ -66,9 +67,9 @@ class Cells:
             load: The counts in the cells; None: nothing runs, so all are zero.
         """
         self._load = load
-        self._cells: dict[tuple[PoolName, BackendName], BackendIndex] = {}
+        self._cells: dict[MemberKey, BackendIndex] = {}
 
-    def assign(self, keys: list[tuple[PoolName, BackendName]]) -> None:
+    def assign(self, keys: list[MemberKey]) -> None:
         """Give each backend of a new configuration a cell, and forget those that are gone.
 
         Raises:
@@ -76,7 +77,7 @@ class Cells:
         """
         self._cells = self._assigned(keys)
 
-    def check(self, roll: Roll, *joining: tuple[PoolName, BackendName]) -> None:
+    def check(self, roll: Roll, *joining: MemberKey) -> None:
         """Look whether `plan` will find a cell for everybody; nothing changes.
 
         Raises:
@@ -85,8 +86,8 @@ class Cells:
         self._assigned(list(dict.fromkeys((*_keys(roll), *joining))))
 
     def _assigned(
-        self, keys: list[tuple[PoolName, BackendName]]
-    ) -> dict[tuple[PoolName, BackendName], BackendIndex]:
+        self, keys: list[MemberKey]
+    ) -> dict[MemberKey, BackendIndex]:
         kept = {key: self._cells[key] for key in keys if key in self._cells}
         new = [key for key in keys if key not in kept]
         free = self._free(set(kept.values())) if new else []
@@ -105,7 +106,7 @@ class Cells:
             if cell not in used and (load is None or not load.connections(cell))
         ]
 
-    def __getitem__(self, key: tuple[PoolName, BackendName]) -> BackendIndex:
+    def __getitem__(self, key: MemberKey) -> BackendIndex:
         """Return the cell of a backend of the present configuration."""
         return self._cells[key]
 
@@ -122,14 +123,26 @@ class Standing:
         returned: When each backend came back that had been unhealthy, seconds, monotonic.
         names: The ticket names that each pool is known to have.
         keys: The routing keys of each pool that has any.
+        barred: Backends that have not proved what their pools ask for, and when each loses the
+            connections that it has, seconds, monotonic; minus infinity: at once; None: not yet.
     """
 
     roll: Roll
     usable: Mapping[PoolName, frozenset[BackendName]] = field(default_factory=dict)
-    drains: Mapping[tuple[PoolName, BackendName], float | None] = field(default_factory=dict)
-    returned: Mapping[tuple[PoolName, BackendName], float] = field(default_factory=dict)
+    drains: Mapping[MemberKey, float | None] = field(default_factory=dict)
+    returned: Mapping[MemberKey, float] = field(default_factory=dict)
     names: Mapping[PoolName, TicketNames] = field(default_factory=dict)
     keys: Mapping[PoolName, RoutingKeys] = field(default_factory=dict)
+    barred: Mapping[MemberKey, float | None] = field(default_factory=dict)
+
+    def drain(self, key: MemberKey) -> tuple[bool, float | None]:
+        """Return whether a backend is to lose what it has by and by, and from when; None: never.
+
+        Because it is drained, or because its proof has ended; whichever comes first.
+        """
+        ends = [self.drains.get(key), self.barred.get(key)]
+        found = [end for end in ends if end is not None and end != -math.inf]
+        return key in self.drains or bool(found), min(found, default=None)
 
 
 def plan(config: Config, cells: Cells, room: Room, standing: Standing | None = None) -> Snapshot:
@@ -173,7 +186,7 @@ def connections_for(descriptors: int) -> int:
     return max(1, (descriptors - RESERVED_DESCRIPTORS) // DESCRIPTORS_PER_CONNECTION)
 
 
-def _keys(roll: Roll) -> list[tuple[PoolName, BackendName]]:
+def _keys(roll: Roll) -> list[MemberKey]:
     return [(name, member.name) for name in roll for member in roll.members(name)]
 
 
@@ -184,17 +197,7 @@ def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> P
     return Pool(
         name=name,
         backends=tuple(
-            Backend(
-                member.name,
-                cells[name, member.name],
-                member.address,
-                member.weight,
-                healthy=member.name in usable,
-                draining=(name, member.name) in now.drains,
-                drain_deadline=now.drains.get((name, member.name)),
-                server_id=member.server_id,
-                returned_at=now.returned.get((name, member.name)),
-            )
+            _backend((name, member.name), member, cells, now, healthy=member.name in usable)
             for member in members
         ),
         balance=found.balance,
@@ -206,6 +209,25 @@ def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> P
         external_psks=ExternalPsks() if psks is None else ExternalPsks(psks.backends, psks.hashed),
         hashing=found.hash,
         slow_start=found.slow_start or 0.0,
+    )
+
+
+def _backend(
+    key: MemberKey, member: Member, cells: Cells, now: Standing, *, healthy: bool
+) -> Backend:
+    draining, deadline = now.drain(key)
+    return Backend(
+        member.name,
+        cells[key],
+        member.address,
+        member.weight,
+        healthy=healthy,
+        trusted=key not in now.barred,
+        draining=draining,
+        drain_deadline=deadline,
+        server_id=member.server_id,
+        returned_at=now.returned.get(key),
+        refuted=now.barred.get(key) == -math.inf,
     )
 
 

@@ -15,20 +15,15 @@ import asyncio
 import contextlib
 import errno
 import re
-import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 
-from l4proxy.limits import UNIX_RETRY_SECONDS
+from l4proxy.control.tickets.line import Line, TooLong
+from l4proxy.control.tls_line import TlsLine
 from routing import Address
 from routing.health import ProbeFault
 from sni import ServerName
-
-MAX_PROBE_BYTES = 256 * 1024
-"""Read from a backend in one probe: certificates with evidence inside take tens of KiB."""
 
 MAX_STATUS_BYTES = 4_096
 """Read of an HTTP answer: its first line is all that counts."""
@@ -39,12 +34,9 @@ GOODBYE_SECONDS = 1.0
 STALL_SECONDS = 0.5
 """A deadline noticed so late says that this process stood still, not that the backend is slow."""
 
-_READ_BYTES = 16 * 1024  # one TLS record
-
 # The last bytes of a server that refuses a handshake, in the clear as long as it has not agreed to
 # keys: type alert, version, length 2, level, description (RFC 8446 §5.1, §6).
 _alert_at_the_end = re.compile(rb"\x15\x03.\x00\x02[\x01\x02](.)", re.DOTALL).fullmatch
-_ALERT_BYTES = 7
 
 _status_line = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r]*)?\r?").fullmatch
 _SWITCHING, _FINAL = 101, 200  # below 200, but for 101, an answer is still to come
@@ -124,11 +116,13 @@ class Outcome:
         fault: Why it failed; None: the backend answers.
         ours: Whether it failed for want of something on this side, which says nothing about the
             backend.
+        certificate: That the backend has shown, in DER, believed by nobody; empty without TLS.
 
     """
 
     fault: ProbeFault | None = None
     ours: bool = False
+    certificate: bytes = field(default=b"", repr=False, compare=False)
 
 
 async def probe(address: Address, asked: Probe) -> Outcome:
@@ -140,9 +134,8 @@ async def probe(address: Address, asked: Probe) -> Outcome:
     """
     deadline = asyncio.get_running_loop().time() + asked.timeout
     try:
-        with socket.socket(_family(address), socket.SOCK_STREAM) as sock:
-            sock.setblocking(False)
-            return await _probe_on(sock, address, asked, deadline)
+        with Line(address) as line:
+            return await _probe_on(line, address, asked, deadline)
     except TimeoutError:
         # The deadline has passed; or the kernel gave up before it, which is as good.
         late = asyncio.get_running_loop().time() - deadline
@@ -154,46 +147,40 @@ async def probe(address: Address, asked: Probe) -> Outcome:
         return Outcome(ProbeFault(fault), ours=error.errno in LOCAL_ERRORS)
 
 
-async def _probe_on(
-    sock: socket.socket, address: Address, asked: Probe, deadline: float
-) -> Outcome:
-    outcome = Outcome()
+async def _probe_on(line: Line, address: Address, asked: Probe, deadline: float) -> Outcome:
     plain = asked.type is ProbeType.TCP or (asked.type is ProbeType.HTTP and not asked.encrypted)
-    line = _Line(sock)
-    over = line if plain else _Tls(line, asked)
+    http = asked.type is ProbeType.HTTP
+    tls = None if plain else TlsLine(line, asked.server_name, http=http)
     async with asyncio.timeout_at(deadline):
-        await _connect(sock, address)
-        try:
-            await line.send(asked.preamble)
-            await over.greet()
-            if asked.type is ProbeType.HTTP:
-                await _request(over, asked, address)
-        except _Failed as failed:
-            outcome = Outcome(ProbeFault(failed.fault))
+        await line.connect()
+        fault = await _ask(line, tls, address, asked)
     # Whatever happens from here, the backend has said what it had to say.
     with contextlib.suppress(OSError):
         async with asyncio.timeout_at(min(deadline, _soon())):
-            await over.leave()
-    return outcome
+            await (tls or line).leave()
+    return Outcome(fault, certificate=tls.certificate if tls is not None else b"")
 
 
-def _family(address: Address) -> socket.AddressFamily:
-    if not address.port:
-        return socket.AF_UNIX
-    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
-
-
-async def _connect(sock: socket.socket, address: Address) -> None:
-    if address.port:
-        await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
-        return
-    while True:
-        try:
-            sock.connect(address.host)
-        except BlockingIOError:  # its backlog is full, and it tells nobody when there is room
-            await asyncio.sleep(UNIX_RETRY_SECONDS)
-        else:
-            return
+async def _ask(
+    line: Line, tls: TlsLine | None, address: Address, asked: Probe
+) -> ProbeFault | None:
+    """Return why the backend has not answered as it should; None: it has."""
+    try:
+        await line.send(asked.preamble)
+        if tls is not None:
+            await tls.greet()
+        if asked.type is ProbeType.HTTP:
+            await _request(tls or line, asked, address)
+    except _Failed as failed:
+        return ProbeFault(failed.fault)
+    except TooLong:
+        return ProbeFault("too_long")
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        return ProbeFault("closed")
+    except ssl.SSLError:
+        alert = _alert_at_the_end(tls.tail) if tls is not None else None
+        return ProbeFault(f"tls_alert:{alert[1][0]}" if alert else "tls_error")
+    return None
 
 
 def _soon() -> float:
@@ -208,113 +195,7 @@ class _Failed(Exception):
         self.fault = fault
 
 
-class _Line:
-    """A connected socket, and how much more is read from it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._left = MAX_PROBE_BYTES
-
-    async def greet(self) -> None:
-        """Say nothing: without TLS there is no greeting."""
-
-    async def send(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._sock, data)
-
-    async def receive(self) -> bytes:
-        """Return what came next; nothing at the end of the stream."""
-        if not self._left:
-            raise _Failed("too_long")
-        room = min(self._left, _READ_BYTES)
-        data = await asyncio.get_running_loop().sock_recv(self._sock, room)
-        self._left -= len(data)
-        return data
-
-    async def leave(self) -> None:
-        """Say that this was all, and read what still comes, so that closing sends no reset."""
-        self._sock.shutdown(socket.SHUT_WR)
-        self._left = MAX_PROBE_BYTES
-        with contextlib.suppress(_Failed):
-            while await self.receive():
-                pass
-
-
-class _Tls:
-    """A TLS client over a line."""
-
-    def __init__(self, line: _Line, asked: Probe) -> None:
-        self._line = line
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tail = b""  # the last bytes that came, where an alert would stand
-        context = _context(http=asked.type is ProbeType.HTTP)
-        name = asked.server_name
-        self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=None if name is None else str(name)
-        )
-
-    async def greet(self) -> None:
-        """Complete the handshake."""
-        while not self._try(self._tls.do_handshake):
-            await self._exchange()
-        await self._flush()
-
-    async def send(self, data: bytes) -> None:
-        self._try(lambda: self._tls.write(data))
-        await self._flush()
-
-    async def receive(self) -> bytes:
-        """Return what came next; nothing at the end of the stream."""
-        came: list[bytes] = []
-        while not self._try(lambda: came.append(self._tls.read(_READ_BYTES))):
-            await self._exchange()
-        return came[0]
-
-    async def leave(self) -> None:
-        """Send close_notify, or the alert that a failed handshake calls for, and leave the line."""
-        with contextlib.suppress(ssl.SSLError):
-            self._tls.unwrap()
-        await self._flush()
-        await self._line.leave()
-
-    def _try(self, step: Callable[[], object]) -> bool:
-        """Take a step; return whether it is done or has to wait for more bytes."""
-        try:
-            step()
-        except ssl.SSLWantReadError:
-            return False
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            raise _Failed("closed") from None
-        except ssl.SSLError:
-            alert = _alert_at_the_end(self._tail)
-            raise _Failed(f"tls_alert:{alert[1][0]}" if alert else "tls_error") from None
-        return True
-
-    async def _exchange(self) -> None:
-        await self._flush()
-        data = await self._line.receive()
-        if data:
-            self._tail = (self._tail + data)[-_ALERT_BYTES:]
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
-
-    async def _flush(self) -> None:
-        await self._line.send(self._outgoing.read())
-
-
-@cache
-def _context(*, http: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # who answers is for attestation to prove
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    if http:
-        context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-async def _request(over: _Line | _Tls, asked: Probe, address: Address) -> None:
+async def _request(over: Line | TlsLine, asked: Probe, address: Address) -> None:
     host = asked.server_name or address
     await over.send(
         f"GET {asked.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: l4proxy\r\n"

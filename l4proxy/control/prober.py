@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from l4proxy.control.dials import Dials
+from l4proxy.control.membership import MemberKey
 from l4proxy.control.probe import Outcome, Probe, probe
 from routing import Address, BackendName, PoolName
 from routing.health import HealthChanged, PoolHealth, ProbeFault, Rules, Verdict
@@ -48,6 +49,7 @@ class Watched(Protocol):
 
 Changed = Callable[[PoolName, BackendName, Verdict], None]
 Ask = Callable[[Address, Probe], Awaitable[Outcome]]
+Seen = Callable[[PoolName, BackendName, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +105,20 @@ class Prober:
         outcomes: Probes that ended, by pool and fault; the fault of an answer is empty.
     """
 
-    def __init__(self, changed: Changed, ask: Ask = probe) -> None:
+    def __init__(self, changed: Changed, ask: Ask = probe, seen: Seen | None = None) -> None:
         """Watch nothing yet.
 
         Args:
             changed: Hears of each verdict that turned from healthy to unhealthy or back.
             ask: Probes one backend once.
+            seen: Hears of each certificate that a backend shows; None: nobody does.
         """
         self.outcomes: Counter[tuple[PoolName, str]] = Counter()
         self._changed = changed
         self._ask = ask
+        self._seen = seen
         self._healths: dict[PoolName, PoolHealth] = {}
-        self._targets: dict[tuple[PoolName, BackendName], _Target] = {}
+        self._targets: dict[MemberKey, _Target] = {}
         self._tasks: dict[_Target, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._slots = asyncio.Semaphore(MAX_PROBES)
@@ -184,7 +188,7 @@ class Prober:
         health = self._healths.get(pool)
         return {} if health is None else {name: health.verdict(name, _now()) for name in health}
 
-    def _enrol(self, wanted: Mapping[tuple[PoolName, BackendName], _Target]) -> None:
+    def _enrol(self, wanted: Mapping[MemberKey, _Target]) -> None:
         """Bring the healths in line with the backends that there are."""
         now = _now()
         for key, target in self._targets.items():
@@ -228,6 +232,8 @@ class Prober:
 
     def _take(self, target: _Target, outcome: Outcome) -> None:
         self.outcomes[target.pool, outcome.fault or ""] += 1
+        if outcome.certificate and self._seen is not None:
+            self._seen(target.pool, target.backend, outcome.certificate)
         if outcome.ours is not self._short:
             self._short = outcome.ours
             if outcome.ours:

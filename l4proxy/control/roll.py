@@ -6,15 +6,15 @@ from the old one; until then the old one stands as it was.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from l4proxy.config import Config, DiscoverySettings, PoolSettings, ProxyHeader
+from l4proxy.config import Config, DiscoverySettings, PoolSettings, ProxyProtocol
 from l4proxy.control.membership import Member, Membership, MembershipError, Places, SourceName
 from l4proxy.snapshot import ProxyVersion
 from routing import Address, BackendName, PoolName
 
 _VERSIONS = {
-    ProxyHeader.OFF: None,
-    ProxyHeader.V1: ProxyVersion.V1,
-    ProxyHeader.V2: ProxyVersion.V2,
+    ProxyProtocol.OFF: None,
+    ProxyProtocol.V1: ProxyVersion.V1,
+    ProxyProtocol.V2: ProxyVersion.V2,
 }
 
 

@@ -1,25 +1,36 @@
-"""The roster: who exists in every pool and who of them is well, as the world changes.
+"""The roster: who exists in every pool, who is well and proved, whose tickets are whose.
 
-Discovery, probes, workers' dials and the API say what they know; whoever plans a snapshot asks.
-That something has changed is told at once and without saying what: the newest state is what counts.
+Discovery, probes, interviews, attestations, workers' dials and the API say what they know; whoever
+plans a snapshot asks. That something has changed is told at once and without saying what: the
+newest state is what counts.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from l4proxy.config import Config, DiscoverySettings
+from l4proxy.control.attesting.attestor import Attestor, Surroundings
+from l4proxy.control.attesting.policies import Policies
+from l4proxy.control.attesting.subject import AttestationRules
 from l4proxy.control.dials import DialFeed
 from l4proxy.control.discovery import DnsDiscovery, DnsSource, DnsStatistics
-from l4proxy.control.membership import Member, SourceName
-from l4proxy.control.prober import Prober
+from l4proxy.control.drains import Drains, find_member
+from l4proxy.control.membership import Member, MemberKey, SourceName
+from l4proxy.control.plan import Standing
+from l4proxy.control.prober import HealthRules, Prober
 from l4proxy.control.roll import Roll
+from l4proxy.control.tickets.learner import Learner
+from l4proxy.control.tickets.registry import NameRegistry, NameStatistics
+from l4proxy.control.tickets.subject import EVERY_SECONDS, TicketRules
+from l4proxy.control.tickets.subject import Standing as TicketStanding
 from l4proxy.control.totals import Totals
-from l4proxy.control.watching import health_rules
+from l4proxy.control.watching import attestation_rules, health_rules, ticket_rules
 from l4proxy.limits import REPORT_SECONDS
-from routing import Address, BackendName, PoolName
+from routing import HOLD_SECONDS, Address, BackendName, PoolName
 from routing.health import Verdict
 
 log = logging.getLogger(__name__)
@@ -43,26 +54,37 @@ class Roster:
 
     Attributes:
         roll: Who exists.
+        learner: Knows their tickets.
+        attestor: Knows what they have proved.
         changed: Set whenever a snapshot planned earlier may be out of date.
+        urgent: Set besides when clients are held for what has changed.
     """
 
-    def __init__(self, config: Config, totals: Totals) -> None:
+    def __init__(self, config: Config, totals: Totals, policies: Policies | None = None) -> None:
         """Begin with the configuration's backends, taken for healthy; needs a running loop.
 
         Args:
             config: The configuration in force.
             totals: Where workers' dials are counted.
+            policies: Those that the configuration names; None: it names none.
 
         Raises:
             TooMany: It has more backends than there are places.
         """
         self.roll = Roll(config)
         self.changed = asyncio.Event()
+        self.urgent = asyncio.Event()
+        self.learner = Learner(NameRegistry(), self._names_changed)
+        self.attestor = Attestor(self._trust_changed, Surroundings(sharing=self._sharing))
         self._config = config
+        self._policies = policies or Policies({}, {})
         self._totals = totals
-        self._prober = Prober(self._health_changed)
+        self._prober = Prober(self._health_changed, seen=self.attestor.seen)
         self._dials = DialFeed()
-        self._since: dict[tuple[PoolName, BackendName], float] = {}
+        self._drains = Drains()
+        self._since: dict[MemberKey, float] = {}
+        self._returned: dict[MemberKey, float] = {}
+        self._asked: dict[PoolName, float] = {}
         self._watches: dict[_Key, _Watch] = {}
         self._group: asyncio.TaskGroup | None = None
         self._watch()
@@ -73,6 +95,8 @@ class Roster:
             self._group = group
             self._discover()
             group.create_task(self._prober.run(), name="prober")
+            group.create_task(self.learner.run(), name="learner")
+            group.create_task(self.attestor.run(), name="attestor")
             try:
                 await self._look_at_dials()
             finally:
@@ -90,9 +114,10 @@ class Roster:
         roll.inherit(self.roll)
         return roll
 
-    def adopt(self, config: Config, roll: Roll) -> None:
-        """Go on by another configuration, and the roll made for it."""
+    def adopt(self, config: Config, roll: Roll, policies: Policies | None = None) -> None:
+        """Go on by another configuration, the roll made for it, and the policies that it names."""
         self._config, self.roll = config, roll
+        self._policies = policies or Policies({}, {})
         self._watch()
         self._discover()
 
@@ -120,7 +145,58 @@ class Roster:
         self._watch()
         return gone
 
+    def drain(
+        self, called: str, seconds: float | None = None
+    ) -> tuple[PoolName, Member, float | None]:
+        """Let a member have no new session; return who it is, and when it lets go of the others.
+
+        Args:
+            called: `NAME` or `POOL/NAME`.
+            seconds: Until then, infinite for never; None: as the pool's configuration says,
+                and a drain that has begun stays as it is.
+
+        Raises:
+            Unknown: There is no such member.
+            Ambiguous: Several pools have one of this name.
+        """
+        pool, member = find_member(self.roll, called)
+        if seconds is not None or (pool, member.name) not in self._drains:
+            left = self._config.pools[pool].drain.timeout if seconds is None else seconds
+            deadline = None if left is None or math.isinf(left) else time.monotonic() + left
+            self._drains.begin(pool, member, deadline)
+            self.changed.set()
+        return pool, member, self._drains.deadlines()[pool, member.name]
+
+    def undrain(self, called: str) -> tuple[PoolName, Member]:
+        """Let a member have new sessions again, slowly if its pool says so; return who it is.
+
+        Raises:
+            Unknown: There is no such member.
+            Ambiguous: Several pools have one of this name.
+        """
+        pool, member = find_member(self.roll, called)
+        if self._drains.end(pool, member.name):
+            self._returned[pool, member.name] = time.monotonic()
+            self.changed.set()
+        return pool, member
+
+    def ask(self, pool: PoolName) -> None:
+        """Ask a pool's backends for the names of their tickets: a client waits for one of them."""
+        if self.learner.ask(pool):
+            self._asked[pool] = time.monotonic()
+
     # --- what others ask -----------------------------------------------------------------------
+
+    def standing(self) -> Standing:
+        """Return who exists, who may have traffic, and whose sessions are whose, at this moment."""
+        return Standing(
+            self.roll,
+            self.usable(),
+            self._drains.deadlines(),
+            dict(self._returned),
+            {pool: self.learner.registry.names(pool) for pool in self.roll},
+            barred=self.attestor.barred(time.monotonic()),
+        )
 
     def usable(self) -> dict[PoolName, frozenset[BackendName]]:
         """Return the backends that may have traffic as far as health goes, of pools watched.
@@ -152,6 +228,24 @@ class Roster:
             if pool in self.roll:
                 yield pool, fault, count
 
+    def ticket_standings(self, pool: PoolName) -> Mapping[BackendName, TicketStanding]:
+        """Return how it stands with the tickets of each backend; nothing of a pool not asked."""
+        return self.learner.standings(pool)
+
+    def name_statistics(self, pool: PoolName) -> Mapping[BackendName, NameStatistics]:
+        """Return how it stands with the ticket names of each backend of a pool that is asked."""
+        return self.learner.registry.statistics(pool)
+
+    def interviews(self) -> Iterator[tuple[PoolName, str, int]]:
+        """Yield pool, fault (empty: none) and count of the interviews that have ended."""
+        for (pool, fault), count in self.learner.outcomes.items():
+            if pool in self.roll:
+                yield pool, fault, count
+
+    def rounds(self) -> Iterator[tuple[PoolName, int]]:
+        """Yield how often all backends of a pool were asked at once for an unknown name."""
+        return ((pool, self.learner.rounds[pool]) for pool in self.roll)
+
     def discoveries(self) -> Iterator[tuple[PoolName, SourceName, DnsStatistics]]:
         """Yield what each source of discovery has seen."""
         for (pool, source), watch in self._watches.items():
@@ -160,17 +254,27 @@ class Roster:
     # -------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Bring the prober in line with who exists."""
+        """Bring everybody in line with who exists."""
         members = {pool: self.roll.members(pool) for pool in self.roll}
-        rules = {
-            name: rule
-            for name, pool in self._config.pools.items()
-            if (rule := health_rules(pool, self.roll.headers(name))) is not None
-        }
-        keys = [(pool, member.name) for pool in members for member in members[pool]]
+        health, tickets = dict[PoolName, HealthRules](), dict[PoolName, TicketRules]()
+        proofs = dict[PoolName, AttestationRules]()
+        for name, pool in self._config.pools.items():
+            headers = self.roll.headers(name)
+            if (watched := health_rules(pool, headers)) is not None:
+                health[name] = watched
+            if (asked := ticket_rules(pool, headers)) is not None:
+                tickets[name] = asked
+            if (proof := attestation_rules(pool, name, self._policies, headers)) is not None:
+                proofs[name] = proof
+        keys = {(pool, member.name) for pool in members for member in members[pool]}
         now = time.monotonic()
         self._since = {key: self._since.get(key, now) for key in keys}
-        self._prober.watch(members, rules)
+        self._returned = {key: self._returned[key] for key in self._returned.keys() & keys}
+        self._asked = {pool: self._asked[pool] for pool in self._asked.keys() & members.keys()}
+        self._drains.settle(members)
+        self._prober.watch(members, health)
+        self.learner.watch(members, tickets)
+        self.attestor.watch(members, proofs)
         self.changed.set()
 
     def _discover(self) -> None:
@@ -217,6 +321,23 @@ class Roster:
         why = verdict.reason if verdict.fault is None else f"{verdict.reason}: {verdict.fault}"
         state = "healthy" if verdict.healthy else "unhealthy"
         log.log(level, "%s/%s is %s: %s", pool, name, state, why)
+        if verdict.healthy:
+            self._returned[pool, name] = self._since[pool, name]
+            self.learner.returned(pool, name)
+            self.attestor.returned(pool, name)
+        self.changed.set()
+
+    def _trust_changed(self, _pool: PoolName) -> None:
+        self.changed.set()
+
+    def _sharing(self, pool: PoolName) -> Collection[frozenset[BackendName]]:
+        """Return the backends that hold a ticket key together, by what they have shown of late."""
+        since = asyncio.get_running_loop().time() - 2 * EVERY_SECONDS
+        return self.learner.registry.shared(pool, since)
+
+    def _names_changed(self, pool: PoolName) -> None:
+        if time.monotonic() - self._asked.get(pool, -math.inf) < HOLD_SECONDS:
+            self.urgent.set()
         self.changed.set()
 
 

@@ -11,28 +11,34 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import uvloop
 
 from l4proxy.admin.pages import reader
 from l4proxy.admin.server import serve_admin
-from l4proxy.admin.writes import Change, writer
+from l4proxy.admin.writes import Change, Revoking, writer
 from l4proxy.config import Config, ConfigError, load_config
+from l4proxy.control.attesting.policies import load_policies
 from l4proxy.control.listeners import UnixListener, bind
 from l4proxy.control.log_writer import AccessLog, CannotLog
 from l4proxy.control.membership import Member, TooMany
-from l4proxy.control.plan import Cells, Room, Standing, TooManyBackends, plan
+from l4proxy.control.plan import Cells, Room, TooManyBackends, plan
 from l4proxy.control.roster import Roster
+from l4proxy.control.routing_keys import load_routing_keys
 from l4proxy.control.totals import Totals
 from l4proxy.control.workers import Commons, Seat
-from l4proxy.limits import PUBLISH_SECONDS
+from l4proxy.limits import HURRY_SECONDS, PUBLISH_SECONDS
 from l4proxy.messages import Publish
+from l4proxy.revocation import Revocation
 from l4proxy.shared_load import SharedLoad, create
-from l4proxy.snapshot import Snapshot, encode_snapshot
-from routing import Address, BackendName, PoolName
+from l4proxy.shared_sessions import create_sessions
+from l4proxy.snapshot import Snapshot
+from l4proxy.snapshot_cbor import encode_snapshot
+from routing import Address, BackendName, Observation, PoolName
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +54,9 @@ SETTLE_SECONDS = 2.0
 
 RETRY_SECONDS = 1.0
 """How soon a plan is tried again for which there were no cells."""
+
+
+_Done = TypeVar("_Done", Change, Revoking)
 
 
 class _NeedsRestart(Exception):
@@ -77,12 +86,16 @@ class Supervisor:
         Raises:
             CannotListen: An address cannot be bound.
             CannotLog: The access log cannot be opened.
+            ConfigError: A routing key or a policy cannot be loaded.
             TooManyBackends: More backends than the load table has cells.
         """
         self._path = path
+        self._keys = load_routing_keys(path, config)
+        policies = load_policies(path, config)
         count = config.workers or len(os.sched_getaffinity(0))
         self._room = Room(count, raise_descriptor_limit())
         self._load_fd = create(count)
+        self._sessions_fd = create_sessions(count)
         self.load = SharedLoad(self._load_fd, count)
         self._cells = Cells(self.load)
         self._stop = asyncio.Event()
@@ -91,7 +104,7 @@ class Supervisor:
         self.config = config
         self.version = 0
         self.totals = Totals()
-        self.roster = Roster(config, self.totals)
+        self.roster = Roster(config, self.totals, policies)
         self.snapshot = self._plan()
         self.stopping = False
         self.access_log = AccessLog(config.access_log)
@@ -103,7 +116,10 @@ class Supervisor:
         self.admin_socket = bind(address, 1)[0] if address else None
         self.admin_listener = UnixListener(socket) if socket else None
         commons = Commons(
-            self.load, self._load_fd, count, self.totals, self.access_log, self._heard
+            *(self.load, self._load_fd, self._sessions_fd, count),
+            *(self.totals, self.access_log, self._heard),
+            ask=self.roster.ask,
+            spread=self._spread,
         )
         self.seats = [
             Seat(number, tuple(sockets[number] for sockets in self._sockets), commons)
@@ -137,6 +153,8 @@ class Supervisor:
         """
         try:
             config = self._load()
+            keys = load_routing_keys(self._path, config)
+            policies = load_policies(self._path, config)
             roll = self.roster.succeed(config)
             self._cells.check(roll)
             self.access_log.turn(config.access_log)
@@ -144,8 +162,8 @@ class Supervisor:
             self.access_log.reopen()
             log.error("reload: nothing was changed:\n%s", error)  # noqa: TRY400 - not a bug of ours
             return
-        self.config = config
-        self.roster.adopt(config, roll)
+        self.config, self._keys = config, keys
+        self.roster.adopt(config, roll, policies)
         self._refresh()
         log.info("reload: version %d", self.version)
 
@@ -174,7 +192,37 @@ class Supervisor:
         """
         return await self._settled(Change(pool, self.roster.delete(pool, name)))
 
-    async def _settled(self, change: Change) -> Change:
+    async def drain_backend(self, called: str, seconds: float | None = None) -> Change:
+        """Let a backend have no new session; wait until no worker gives it one.
+
+        Args:
+            called: `NAME` or `POOL/NAME`.
+            seconds: That its sessions may stay, infinite for ever; None: as configured, and
+                a drain that has begun stays as it is.
+
+        Raises:
+            MembershipError: It cannot be done, and nothing has changed.
+        """
+        pool, member, deadline = self.roster.drain(called, seconds)
+        return await self._settled(Change(pool, member, draining=True, deadline=deadline))
+
+    async def undrain_backend(self, called: str) -> Change:
+        """Let a backend have new sessions again; wait until workers do so.
+
+        Raises:
+            MembershipError: It cannot be done, and nothing has changed.
+        """
+        return await self._settled(Change(*self.roster.undrain(called)))
+
+    async def revoke(self, found: Sequence[Revocation]) -> Revoking:
+        """Refute backends that have any of these, from now on; wait until workers obey.
+
+        Raises:
+            TooManyRevocations: There is no room for them, and nothing has changed.
+        """
+        return await self._settled(Revoking(self.roster.attestor.revoke(found)))
+
+    async def _settled(self, change: _Done) -> _Done:
         """Return a change, with whether all workers decide by it, at the latest after a while."""
         version = self.version + self.roster.changed.is_set()
         try:
@@ -199,7 +247,8 @@ class Supervisor:
 
     def _plan(self) -> Snapshot:
         self.roster.changed.clear()
-        standing = Standing(self.roster.roll, self.roster.usable())
+        self.roster.urgent.clear()
+        standing = replace(self.roster.standing(), keys=self._keys)
         return plan(self.config, self._cells, self._room, standing)
 
     def _refresh(self) -> None:
@@ -217,7 +266,20 @@ class Supervisor:
                 log.error("the snapshot stays as it was: %s", error)  # noqa: TRY400 - no bug of ours
                 self.roster.changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
-            await asyncio.sleep(PUBLISH_SECONDS)
+            await self._gather()
+
+    async def _gather(self) -> None:
+        """Let changes come together, but for a moment only where clients are held for one."""
+        await asyncio.sleep(HURRY_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PUBLISH_SECONDS - HURRY_SECONDS):
+                await self.roster.urgent.wait()
+
+    def _spread(self, number: int, observed: Sequence[Observation]) -> None:
+        """Let the other workers know what one has observed."""
+        for seat in self.seats:
+            if seat.number != number:
+                seat.tell(observed)
 
     def _publish(self) -> None:
         self.version += 1
@@ -242,6 +304,7 @@ class Supervisor:
     def _close(self) -> None:
         self.load.close()
         os.close(self._load_fd)
+        os.close(self._sessions_fd)
         for sockets in self._sockets:
             for sock in sockets:
                 sock.close()
@@ -322,6 +385,7 @@ def run(path: Path, config: Config) -> None:
     Raises:
         CannotListen: An address cannot be bound.
         CannotLog: The access log cannot be opened.
+        ConfigError: A routing key or a policy cannot be loaded.
         TooManyBackends: More backends than the load table has cells.
     """
     uvloop.run(_main(path, config))

@@ -11,14 +11,17 @@ import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from l4proxy.channel import Bounds, Channel, ChannelClosed
 from l4proxy.control.log_writer import AccessLog
+from l4proxy.control.observations import Outbox
 from l4proxy.control.totals import Totals
 from l4proxy.limits import (
     DOWN_FRAME_BYTES,
-    PUBLISH_SECONDS,
+    HURRY_SECONDS,
     RESPAWN_SECONDS,
     UP_FRAME_BYTES,
     WORKER_START_SECONDS,
@@ -29,17 +32,27 @@ from l4proxy.messages import (
     Log,
     Message,
     MessageError,
+    Observed,
     Publish,
     Ready,
     Report,
     Stop,
+    Unknown,
 )
 from l4proxy.shared_load import SharedLoad
+from routing import Observation, PoolName
 
 log = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 60.0
 """A worker that lived this long is no longer counted as one that keeps dying."""
+
+HANG_UP_SECONDS = 1.0
+"""A worker that has closed its channel and lives on for so long is killed: nobody can tell it
+anything any more, and its counts are lost."""
+
+_LAST_READS = 64
+"""Of the channel of a worker that has ended: 4 MiB, more than the kernel holds between us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +62,24 @@ class Commons:
     Attributes:
         load: The load table.
         load_fd: The descriptor behind it, for workers to inherit.
+        sessions_fd: The same of what workers tell each other of sessions.
         rows: Its rows.
         totals: Takes every worker's counters.
         log: Takes every worker's lines of the access log.
         heard: Set whenever a worker has become ready, applied a snapshot, or ended.
+        ask: Hears of each pool in which a worker has met a ticket of nobody's.
+        spread: Hears what the worker of a seat has observed, for the others.
     """
 
     load: SharedLoad
     load_fd: int
+    sessions_fd: int
     rows: int
     totals: Totals
     log: AccessLog
     heard: asyncio.Event
+    ask: Callable[[PoolName], None]
+    spread: Callable[[int, Sequence[Observation]], None]
 
 
 class Seat:
@@ -83,7 +102,10 @@ class Seat:
         self._sockets = sockets
         self._commons = commons
         self._newest: Publish | None = None
+        self._observed = Outbox()
         self._changed = asyncio.Event()
+        self._hung_up = asyncio.Event()
+        self._left = asyncio.Event()
         self._stopping: Stop | None = None
         self._patience = 0
 
@@ -92,10 +114,16 @@ class Seat:
         self._newest = snapshot
         self._changed.set()
 
+    def tell(self, observed: Sequence[Observation]) -> None:
+        """Let the worker know what another one has observed."""
+        self._observed.put(observed, time.monotonic())
+        self._changed.set()
+
     def stop(self, timeout: float) -> None:
         """Let the worker finish what runs, at most `timeout` seconds; then the seat stays empty."""
         self._stopping = Stop(timeout)
         self._changed.set()
+        self._left.set()
         for sock in self._sockets:
             sock.close()
 
@@ -128,7 +156,9 @@ class Seat:
             self._patience = 0 if settled else min(self._patience + 1, len(RESPAWN_SECONDS))
             wait = RESPAWN_SECONDS[max(0, self._patience - 1)]
             log.error("worker %d ended: %s; replaced in %.1f s", self.number, ending, wait)
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._left.wait()
 
     async def _run_worker(self) -> str:
         """Run one worker to its end; return how it ended."""
@@ -141,13 +171,18 @@ class Seat:
             channel.close()
             return f"not started: {error}"
         self.pid = process.pid
+        self._hung_up.clear()
         try:
             async with asyncio.TaskGroup() as tasks:
-                talk = tasks.create_task(self._talk(channel), name=f"seat {self.number}: talk")
-                watch = tasks.create_task(self._watch(), name=f"seat {self.number}: start")
+                duties = {"talk": self._talk(channel), "start": self._watch(), "end": self._mourn()}
+                running = [
+                    tasks.create_task(duty, name=f"seat {self.number}: {name}")
+                    for name, duty in duties.items()
+                ]
                 status = await process.wait()
-                talk.cancel()
-                watch.cancel()
+                for task in running:
+                    task.cancel()
+            self._hear_out(channel)
         finally:
             # Should this task fail, the worker reads an end of file and finishes what runs.
             self._leave(channel)
@@ -155,11 +190,12 @@ class Seat:
 
     async def _start(self, channel_fd: int) -> asyncio.subprocess.Process:
         commons = self._commons
-        numbers = (channel_fd, commons.load_fd, self.number, commons.rows)
+        inherited = (channel_fd, commons.load_fd, commons.sessions_fd)
+        numbers = (*inherited, self.number, commons.rows)
         return await asyncio.create_subprocess_exec(
             # -P: never import from the directory that the daemon happens to stand in.
             *(sys.executable, "-P", "-m", "l4proxy.dataplane", *map(str, numbers)),
-            pass_fds=(channel_fd, commons.load_fd),
+            pass_fds=inherited,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
         )
@@ -184,8 +220,22 @@ class Seat:
             log.warning("worker %d: not ready in %.0f s, killed", self.number, wait)
             self.kill()
 
+    async def _mourn(self) -> None:
+        """Kill a worker that lives on without its channel."""
+        await self._hung_up.wait()
+        await asyncio.sleep(HANG_UP_SECONDS)
+        log.warning("worker %d: has closed its channel, killed", self.number)
+        self.kill()
+
+    def _hear_out(self, channel: Channel) -> None:
+        """Take what a worker that has ended had said before."""
+        with contextlib.suppress(ChannelClosed, MessageError):
+            for _ in range(_LAST_READS):
+                for message in channel.receive():
+                    self._take(message)
+
     async def _talk(self, channel: Channel) -> None:
-        """Send the newest snapshot, the sockets, every newer snapshot, and at last the stop."""
+        """Send the newest snapshot and the sockets, whatever is new, and at last the stop."""
         loop = asyncio.get_running_loop()
         loop.add_reader(channel.fileno(), self._hear, channel)
         listening = False
@@ -202,10 +252,17 @@ class Seat:
                 names = tuple(str(sock.getsockname()) for sock in self._sockets)
                 fds = tuple(sock.fileno() for sock in self._sockets)
                 self._send(channel, Listen(names), fds)
+            self._tell(channel)
             if self._stopping is not None:
                 self._send(channel, self._stopping)
-            await asyncio.sleep(PUBLISH_SECONDS)
+            await asyncio.sleep(HURRY_SECONDS)
             await self._changed.wait()
+
+    def _tell(self, channel: Channel) -> None:
+        observed = self._observed.take() if channel.idle and self._stopping is None else None
+        if observed is not None:
+            self._send(channel, observed)
+            self._changed.set()  # there may be more
 
     def _send(self, channel: Channel, message: Message, descriptors: tuple[int, ...] = ()) -> bool:
         try:
@@ -232,6 +289,7 @@ class Seat:
                 self._take(message)
         except ChannelClosed:
             asyncio.get_running_loop().remove_reader(channel.fileno())
+            self._hung_up.set()
         except MessageError as error:
             # A process that handles hostile bytes and talks nonsense is not to be trusted further.
             log.error("worker %d: %s; killed", self.number, error)  # noqa: TRY400 - no bug of ours
@@ -250,6 +308,10 @@ class Seat:
                 self._commons.totals.take(self.number, message)
             case Log(lines):
                 self._commons.log.write(lines)
+            case Unknown(pool):
+                self._commons.ask(pool)
+            case Observed(rows):
+                self._commons.spread(self.number, rows)
             case _:
                 raise MessageError(f"found {type(message).__name__}, which only we may send")
 

@@ -19,9 +19,11 @@ from l4proxy.dataplane.counters import Counters
 from l4proxy.dataplane.engine import NEVER, Engine
 from l4proxy.limits import LOG_BATCH_BYTES, LOG_DELAY_SECONDS, LOGGED_PROTOCOLS
 from l4proxy.messages import Log
-from routing import Forward
+from routing import Forward, Refuse
+from sni import ClientHello
 
 _NULL = "null"
+_WORDS = {None: _NULL, True: "true", False: "false"}
 _IPV4_BYTES = 4
 
 
@@ -38,6 +40,8 @@ class Record:
         pool: Where the name led; None: nowhere.
         backend: The last backend that was dialled.
         why: What led to it.
+        resumed: Whether the backend went on with a session that the client offered; None: it
+            offered none, or nobody can tell.
         attempts: Backends dialled.
         decided_at: Monotonic seconds of the decision.
         connected_at: Monotonic seconds at which the backend took the hello.
@@ -52,16 +56,29 @@ class Record:
     pool: str | None = None
     backend: str | None = None
     why: str | None = None
+    resumed: bool | None = None
     attempts: int = 0
     decided_at: float | None = None
     connected_at: float | None = None
     unique_id: str | None = None
+
+    def named(self, hello: ClientHello) -> None:
+        """Note what the client asks for."""
+        self.server_name = hello.server_name
+        self.alpn = hello.alpn[:LOGGED_PROTOCOLS]
+
+    def refused(self, refuse: Refuse, now: float) -> None:
+        """Note a decision for no backend, the first or after a dial that failed."""
+        self.pool = refuse.pool
+        self.decided_at = now
+        self.connected_at = None
 
     def chosen(self, forward: Forward, now: float) -> None:
         """Note a decision for a backend, the first or after a dial that failed."""
         self.pool = forward.pool
         self.backend = forward.backend.name
         self.why = forward.why.value
+        self.resumed = None
         self.attempts += 1
         self.decided_at = now
         self.connected_at = None
@@ -160,7 +177,8 @@ def line_of(record: Record, outcome: Outcome, ended_at: float, *, full_address: 
         f'{{"time":"{_clock(time.time())}","client":"{client}",'
         f'"listener":"{record.listener}","server_name":{name},"alpn":{_protocols(record.alpn)},'
         f'"pool":{_quoted(record.pool)},"backend":{_quoted(record.backend)},'
-        f'"why":{_quoted(record.why)},"attempts":{record.attempts},'
+        f'"why":{_quoted(record.why)},"resumed":{_WORDS[record.resumed]},'
+        f'"attempts":{record.attempts},'
         f'"{outcome.kind}":"{outcome.label}",'
         f'"bytes_to_backend":{outcome.bytes_up},"bytes_to_client":{outcome.bytes_down},'
         f'"hello_ms":{_milliseconds(begun, decided)},'

@@ -38,11 +38,14 @@ class Admission:
 
     def admit(self, client: bytes, limit: int) -> bool:
         """Count one more connection of a client, unless it has `limit` already (0: no limit)."""
-        count = self._clients.get(client, 0)
-        if limit and count >= limit:
+        if self.is_full(client, limit):
             return False
-        self._clients[client] = count + 1
+        self._clients[client] = self._clients.get(client, 0) + 1
         return True
+
+    def is_full(self, client: bytes, limit: int) -> bool:
+        """Return whether a client has `limit` connections already (0: no limit)."""
+        return bool(limit) and self._clients.get(client, 0) >= limit
 
     def leave(self, client: bytes) -> None:
         """Count one connection of an admitted client less."""

@@ -10,30 +10,29 @@ waits is a thing of its own (preread, dial, relay, linger) that calls back here.
 """
 
 import errno
-from random import random, sample
+from random import random
 from socket import SocketType
 from typing import assert_never
 
 from l4proxy.dataplane import counters as names
 from l4proxy.dataplane.access_log import Outcome, Record
 from l4proxy.dataplane.admission import trusts
-from l4proxy.dataplane.dial import Call, DialFailed, Dialled, dial
-from l4proxy.dataplane.engine import NEVER, READABLE
+from l4proxy.dataplane.dial import NO_ANSWER, Call, DialFailed, Dialled, dial, leaving_from
+from l4proxy.dataplane.engine import NEVER
 from l4proxy.dataplane.introduction import introduce, origin_of
 from l4proxy.dataplane.linger import Linger, reset
+from l4proxy.dataplane.observing import Sighting
 from l4proxy.dataplane.preread import Preread, read_now
 from l4proxy.dataplane.relay import Ending, Relay
 from l4proxy.dataplane.room import Peer, Room
+from l4proxy.dataplane.sessions import Session
 from l4proxy.first_flight import FirstFlight
-from l4proxy.limits import DIAL_ATTEMPTS, LOGGED_PROTOCOLS, SOURCE_ATTEMPTS
+from l4proxy.limits import DIAL_ATTEMPTS, REPLAY_BYTES
 from l4proxy.proxy_protocol import HeaderRejected, IpEndpoint, ProxyHeader
 from l4proxy.refusal import LocalReason, Refusal, refusal_of
 from l4proxy.snapshot import Dialling, Timeouts
-from routing import BackendIndex, BackendName, Client, Forward, Hold, Refuse, State, decide
+from routing import BackendName, Client, Forward, Hold, PoolName, Refuse, State, decide
 from sni import NEED_DATA, ClientHello, HelloPeeker, HelloReceived, HelloRejected
-
-NO_ANSWER = "no_answer"
-"""The dial failure of a backend that took the hello and ended without a byte."""
 
 
 class Connection:
@@ -50,8 +49,10 @@ class Connection:
         "_peer",
         "_preread",
         "_record",
+        "_replayable",
         "_room",
-        "_slot",
+        "_session",
+        "_sighting",
         "_sock",
         "_sources",
         "_timeouts",
@@ -70,21 +71,14 @@ class Connection:
     _sources: list[str]
 
     def __init__(self, room: Room, sock: SocketType, peer: Peer) -> None:
-        """Take over an accepted socket.
-
-        Args:
-            room: The worker.
-            sock: The client; closed by this connection.
-            peer: Who connected, and where.
-        """
+        """Take over a client's accepted socket, which this connection closes."""
         settings = room.snapshot.settings
-        proxied = peer.entrance.proxied
         self._room = room
         self._sock = sock
         self._peer = peer
         self._client = peer.address
         self._flight: FirstFlight | HelloPeeker = (
-            FirstFlight(settings.hello) if proxied else HelloPeeker(settings.hello)
+            FirstFlight(settings.hello) if peer.entrance.proxied else HelloPeeker(settings.hello)
         )
         self._record: Record | None = None
         if settings.access_log:
@@ -92,8 +86,10 @@ class Connection:
         self._admitted = False
         self._answered = False
         self._watched = False
+        self._replayable = False
         self._preread: Preread | None = None
-        self._slot: BackendIndex | None = None
+        self._session: Session | None = None
+        self._sighting: Sighting | None = None
         self._tried: tuple[BackendName, ...] = ()
         self.deadline = NEVER
         self.scheduled = NEVER
@@ -140,8 +136,7 @@ class Connection:
             return
         self._hello = outcome.hello
         if self._record is not None:
-            self._record.server_name = outcome.hello.server_name
-            self._record.alpn = outcome.hello.alpn[:LOGGED_PROTOCOLS]
+            self._record.named(outcome.hello)
         if not self._peer.entrance.proxied or self._admit():
             self._decide(may_hold=True)
 
@@ -183,49 +178,45 @@ class Connection:
 
     def _decide(self, *, may_hold: bool) -> None:
         room = self._room
-        state = State(
-            now=room.engine.now,
-            draw=random(),  # noqa: S311 - spreads load, guards nothing
-            load=room.load,
-            tried=self._tried,
-            may_hold=may_hold,
-        )
+        draw = random()  # noqa: S311 - spreads load, guards nothing
+        seen, turn = room.observer.seen, next(room.turns)
+        # By place, which is half the work of by name.
+        state = State(room.engine.now, draw, room.load, self, self._tried, may_hold, seen, turn)
         outcome = decide(self._hello, Client(self._client), room.snapshot.pools, state)
         if isinstance(outcome, Forward):
             self._approach(outcome)
         elif isinstance(outcome, Refuse):
             if self._record is not None:
-                self._record.pool = outcome.pool
-                self._record.decided_at = room.engine.now
-                self._record.connected_at = None
+                self._record.refused(outcome, room.engine.now)
             reason = LocalReason.NO_BACKEND_ANSWERED if self._tried else outcome.reason
             self._refuse(refusal_of(reason))
         elif isinstance(outcome, Hold):
-            self.deadline = outcome.until
-            room.engine.schedule(self)
+            if not room.holds.hold(self, outcome):
+                self._decide(may_hold=False)
         else:
             assert_never(outcome)
+
+    def reserved(self, pool: PoolName, /) -> BackendName | None:
+        """Return where this client began a session with a pool a moment ago (`Reservation`)."""
+        return self._room.places.reserved(pool, self._client)
 
     def on_deadline(self) -> None:
         """Decide for a hello that was held, whatever is known by now."""
         self.deadline = NEVER
+        self._room.holds.release(self)
         self._decide(may_hold=False)
 
     # --- dial ----------------------------------------------------------------------------------
 
     def _approach(self, forward: Forward) -> None:
-        """Take a slot of the chosen backend, before the dial, so that all workers see it."""
+        """Take a place on the chosen backend, before the dial, so that all workers see it."""
         room = self._room
         self._forward = forward
-        self._slot = forward.backend.index
-        room.take_slot(self._slot)
+        self._session = room.places.take(forward, self._client)
         snapshot = room.snapshot
         self._timeouts = snapshot.timeouts[forward.pool]
         self._dialling = snapshot.dialling[forward.pool]
-        sources = self._dialling.sources_for(forward.backend.address)
-        if sources:  # any of them, so that each gives its share of ports
-            sources = sample(sources, min(len(sources), SOURCE_ATTEMPTS))
-        self._sources = sources
+        self._sources = leaving_from(self._dialling, forward.backend.address)
         if self._record is not None:
             self._record.chosen(forward, room.engine.now)
         self._dial()
@@ -240,8 +231,7 @@ class Connection:
             if self._record is not None:
                 self._record.unique_id = origin.unique_id
         source = self._sources.pop() if self._sources else None
-        call = Call(backend.address, words, self._timeouts.connect, source)
-        dial(self._room.engine, call, self)
+        dial(self._room.engine, Call(backend.address, words, self._timeouts.connect, source), self)
 
     def dialled(self, outcome: Dialled | DialFailed) -> None:
         """Relay to the backend that answered; else ask for another one."""
@@ -253,11 +243,12 @@ class Connection:
             self._try_another(outcome.reason)
 
     def _try_another(self, failure: str) -> None:
-        backend = self._forward.backend
-        label = f"{self._forward.pool}/{backend.name}/{failure}"
-        self._room.counters.add(names.DIAL_FAILED, label)
-        self._free_slot()
-        self._tried = (*self._tried, backend.name)
+        room = self._room
+        room.counters.dial_failed(self._forward, failure)
+        if self._session is not None:
+            room.places.withdraw(self._session, self._forward.backend.index)
+            self._session = None
+        self._tried = (*self._tried, self._forward.backend.name)
         if len(self._tried) < DIAL_ATTEMPTS:
             self._decide(may_hold=False)
         else:
@@ -267,66 +258,67 @@ class Connection:
 
     def _relay(self, dialled: Dialled) -> None:
         room = self._room
-        engine = room.engine
+        self._replayable = (
+            not self._hello.early_data  # which must never reach two backends
+            and len(self._tried) + 1 < DIAL_ATTEMPTS
+            and len(self._flight.received) <= REPLAY_BYTES
+        )
+        self._sighting = room.observer.sight(self._forward, self._hello, self._client)
+        if not self._replayable:
+            del self._flight, self._hello
         relay = Relay(room, self._sock, dialled.sock, self)
-        if self._watched:
-            engine.hand_over(self._sock.fileno(), relay.upstream)
-            engine.again(relay.upstream)
-        else:
-            engine.register(self._sock.fileno(), READABLE, relay.upstream)
-        if dialled.registered:
-            engine.hand_over(dialled.sock.fileno(), relay.downstream)
-            # What the backend said with its accept has had its edge already.
-            engine.again(relay.downstream)
-        else:
-            engine.register(dialled.sock.fileno(), READABLE, relay.downstream)
+        relay.watch(client=self._watched, backend=dialled.registered)
         relay.start(self._timeouts)
+        room.closing.opened(self._forward.backend.index, relay)
         if self._record is not None:
-            self._record.connected_at = engine.now
+            self._record.connected_at = room.engine.now
         if dialled.unsent:
             # Last of all: without room for what is kept the relay ends here.
             relay.upstream.keep(dialled.unsent)
 
     def may_ask_another(self) -> bool:
-        """Say whether: early data must never reach two backends, and tries are bounded."""
-        return (
-            not self._answered
-            and not self._hello.early_data
-            and len(self._tried) + 1 < DIAL_ATTEMPTS
-        )
+        """Say whether the hello is still there to be said again."""
+        return self._replayable
 
-    def backend_silent(self) -> None:
+    def backend_silent(self, relay: Relay) -> None:
         """Say the hello to another backend: this one took it and ended without a byte."""
         self._watched = True
         try:
+            self._room.closing.ended(self._forward.backend.index, relay)
             self._try_another(NO_ANSWER)
         except Exception as error:  # noqa: BLE001 - the boundary: the relay behind it is no more
             self.on_failure(error)
 
-    def relay_settled(self, *, answered: bool) -> None:
-        """Forget the hello, once the backend has answered: it will not be said again."""
-        if answered:
-            self._count_forwarded()
+    def relay_begun(self, *, answered: bool) -> None:
+        """Forget the hello, which will not be said again."""
+        if answered:  # so that no other backend will be asked: a client is counted once
+            self._answered = True
+            self._room.counters.forwarded(self._forward)
+        if self._replayable:
+            self._replayable = False
             del self._flight, self._hello
+
+    def backend_said(self, data: memoryview) -> bool:
+        """Look at what the backend shows in the clear, until it has shown all."""
+        sighting = self._sighting
+        if sighting is None or sighting.look(data):
+            return sighting is not None
+        if self._record is not None:
+            self._record.resumed = sighting.resumed
+        self._sighting = None
+        return False
 
     def relay_ended(self, relay: Relay, ending: Ending) -> None:
         """Account for the relay: the sockets are closed."""
+        self._room.closing.ended(self._forward.backend.index, relay)
         if not self._answered:
-            self._count_forwarded()
-        label = f"{self._forward.pool}/{self._forward.backend.name}"
-        counters = self._room.counters
-        counters.add(names.BYTES_UP, label, relay.upstream.count)
-        counters.add(names.BYTES_DOWN, label, relay.downstream.count)
-        counters.add(names.ENDED, ending.value)
-        self._log(Outcome("ended", ending.value, relay.upstream.count, relay.downstream.count))
+            self._room.counters.forwarded(self._forward)
+        up, down = relay.upstream.count, relay.downstream.count
+        self._room.counters.copied(self._forward, up, down)
+        self._room.counters.add(names.ENDED, ending.value)
+        if self._record is not None:
+            self._log(Outcome("ended", ending.value, up, down))
         self._left()
-
-    def _count_forwarded(self) -> None:
-        """Count the relay, once no other backend will be asked: a client is counted once."""
-        self._answered = True
-        forward = self._forward
-        self._room.counters.add(names.CHOSEN, f"{forward.pool}/{forward.why.value}")
-        self._room.counters.add(names.FORWARDED, f"{forward.pool}/{forward.backend.name}")
 
     def relay_failed(self, error: Exception) -> None:
         """Report what ended the relay."""
@@ -358,6 +350,11 @@ class Connection:
         reset(self._sock)
         self._close()
 
+    def cut(self) -> None:
+        """End at once, before there is a relay: the process ends."""
+        self._waited()
+        self._shed(LocalReason.SHUTDOWN)
+
     def on_failure(self, error: Exception) -> None:
         """End at once: the boundary behind which an unforeseen error costs one connection only."""
         self._room.report_failure(error)
@@ -379,13 +376,10 @@ class Connection:
         if self._admitted:
             room.admission.leave(self._client)
             self._admitted = False
-        self._free_slot()
+        if self._session is not None:
+            room.places.give_back(self._session, self._forward.backend.index)
+            self._session = None
         room.connection_ended()
-
-    def _free_slot(self) -> None:
-        if self._slot is not None:
-            self._room.free_slot(self._slot)
-            self._slot = None
 
     def _log(self, outcome: Outcome) -> None:
         if self._record is not None:

@@ -1,8 +1,14 @@
-"""What a worker counts. Names and labels come from code and configuration, never from a peer."""
+"""What a worker counts, and how labels of several names are put together and taken apart.
+
+Names and labels come from code and configuration, never from a peer.
+"""
 
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from l4proxy.messages import Report
+from routing import BackendName, Forward, PoolName, Why
 
 ACCEPTED = "accepted"
 """Connections accepted; label: none."""
@@ -27,6 +33,10 @@ FAILURES = "internal_failures"
 
 LOG_DROPPED = "log_dropped"
 """Lines of the access log that found the channel full; label: none."""
+RESUMPTIONS = "resumptions"
+"""Sessions that clients offered to go on with; label: pool/why/outcome."""
+OBSERVED_DROPPED = "observed_dropped"
+"""Observed tokens that found the channel full, unknown to other workers; label: none."""
 
 MOST_COUNTERS = 65_536
 """Different counters of a worker: what comes after them is counted together, as `OTHER`."""
@@ -37,23 +47,118 @@ OTHER = "(other)"
 ROWS_PER_REPORT = 4_096
 """Counters in one message: some 200 KiB, well below the channel's frame bound."""
 
+NAMES = frozenset(
+    {
+        ACCEPTED,
+        REFUSED,
+        FORWARDED,
+        CHOSEN,
+        DIAL_FAILED,
+        ENDED,
+        BYTES_UP,
+        BYTES_DOWN,
+        ACCEPT_PAUSED,
+        FAILURES,
+        LOG_DROPPED,
+        RESUMPTIONS,
+        OBSERVED_DROPPED,
+    }
+)
+"""Everything that is counted."""
+
+# Between the parts of a label; no name of a pool or backend holds it (l4proxy.config.names).
+_SEPARATOR = "/"
+
+_OF_BACKENDS = {FORWARDED, BYTES_UP, BYTES_DOWN}
+
+_KEPT_KEYS = 8_192  # every backend of a large configuration
+
+_Key = tuple[str, str]
+
+
+def backend_label(pool: PoolName, backend: BackendName) -> str:
+    """Return the label of what is counted for each backend."""
+    return f"{pool}{_SEPARATOR}{backend}"
+
+
+def dial_parts(label: str) -> tuple[str, str]:
+    """Return the backend's label and the reason of a dial that failed."""
+    backend, _, reason = label.rpartition(_SEPARATOR)
+    return backend, reason
+
+
+def choice_parts(label: str) -> tuple[PoolName, str]:
+    """Return the pool and what led to the backend, of a decision for one."""
+    pool, _, why = label.partition(_SEPARATOR)
+    return PoolName(pool), why
+
+
+# Made once for each pool and backend: two thirds of what counting a connection cost.
+@lru_cache(maxsize=_KEPT_KEYS)
+def _chosen(pool: PoolName, why: Why) -> _Key:
+    return CHOSEN, f"{pool}{_SEPARATOR}{why}"
+
+
+@lru_cache(maxsize=_KEPT_KEYS)
+def _of_backend(pool: PoolName, backend: BackendName) -> tuple[_Key, _Key, _Key]:
+    label = backend_label(pool, backend)
+    return (FORWARDED, label), (BYTES_UP, label), (BYTES_DOWN, label)
+
 
 class Counters:
-    """Counts since the worker's start, and which of them changed since they were last reported."""
+    """Counts since the worker's start, and which of them changed since they were last reported.
 
-    __slots__ = ("_counts", "_reported")
+    A count of nought in a report says that its row is forgotten: what it came to was reported.
+    """
+
+    __slots__ = ("_counts", "_leaving", "_reported")
 
     def __init__(self) -> None:
         """Start at nothing."""
-        self._counts: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._reported: dict[tuple[str, str], int] = {}
+        self._counts: defaultdict[_Key, int] = defaultdict(int)
+        self._reported: dict[_Key, int] = {}
+        self._leaving: set[_Key] = set()
 
     def add(self, name: str, label: str = "", amount: int = 1) -> None:
         """Count."""
-        key = name, label
+        self._add((name, label), amount)
+
+    def _add(self, key: _Key, amount: int = 1) -> None:
         if key not in self._counts and len(self._counts) >= MOST_COUNTERS:
-            key = name, OTHER
+            key = key[0], OTHER
         self._counts[key] += amount
+
+    def dial_failed(self, forward: Forward, reason: str) -> None:
+        """Count a dial that failed."""
+        label = backend_label(forward.pool, forward.backend.name)
+        self.add(DIAL_FAILED, f"{label}{_SEPARATOR}{reason}")
+
+    def forwarded(self, forward: Forward) -> None:
+        """Count a connection that was relayed, and what led to its backend."""
+        self._add(_chosen(forward.pool, forward.why))
+        self._add(_of_backend(forward.pool, forward.backend.name)[0])
+
+    def resumption(self, forward: Forward, outcome: str) -> None:
+        """Count what became of a session that a client offered to go on with."""
+        self.add(RESUMPTIONS, _SEPARATOR.join((forward.pool, forward.why, outcome)))
+
+    def copied(self, forward: Forward, up: int, down: int) -> None:
+        """Count the bytes of a relay that has ended: to the backend, to the client."""
+        _, to_backend, to_client = _of_backend(forward.pool, forward.backend.name)
+        self._add(to_backend, up)
+        self._add(to_client, down)
+
+    def forget(self, backends: AbstractSet[str]) -> None:
+        """Drop the rows of backends that are gone, by label, once all they hold is reported.
+
+        One that is counted again meanwhile is reported again before it is dropped.
+        """
+        for key in self._counts:
+            name, label = key
+            if (name in _OF_BACKENDS and label in backends) or (
+                name == DIAL_FAILED and dial_parts(label)[0] in backends
+            ):
+                self._leaving.add(key)
 
     def changes(self) -> Report | None:
         """Return what changed since `reported`, at most `ROWS_PER_REPORT`; None if nothing did."""
@@ -61,11 +166,18 @@ class Counters:
         for key, count in self._counts.items():
             if self._reported.get(key) != count:
                 rows.append((*key, count))
-                if len(rows) == ROWS_PER_REPORT:
-                    break
+            elif key in self._leaving:
+                rows.append((*key, 0))
+            if len(rows) == ROWS_PER_REPORT:
+                break
         return Report(tuple(rows)) if rows else None
 
     def reported(self, report: Report) -> None:
         """Note that a report is on its way; one that was dropped is made again."""
         for name, label, count in report.counters:
-            self._reported[name, label] = count
+            if not count and (name, label) in self._leaving:
+                self._leaving.discard((name, label))
+                del self._counts[name, label]
+                self._reported.pop((name, label), None)  # one that was nought from the start
+            else:
+                self._reported[name, label] = count

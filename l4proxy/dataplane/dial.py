@@ -9,15 +9,21 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from random import sample
 from socket import SocketType
 from typing import NamedTuple, Protocol
 
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine
-from l4proxy.limits import UNIX_RETRY_SECONDS
+from l4proxy.limits import SOURCE_ATTEMPTS, UNIX_RETRY_SECONDS
+from l4proxy.snapshot import Dialling
 from routing import Address
 
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h; the socket module has no name for it before 3.12
 _NEW = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+
+NO_ANSWER = "no_answer"
+"""The dial failure of a backend that took the hello and ended without a byte."""
 
 
 class Dialled(NamedTuple):
@@ -60,6 +66,9 @@ class Dialler(Protocol):
     def dialled(self, outcome: Dialled | DialFailed) -> None:
         """Take the outcome; a connected socket is the dialler's from then on."""
 
+    def cut(self) -> None:
+        """End: the process ends, and the socket of the dial is closed."""
+
     def on_failure(self, error: Exception) -> None:
         """End: serving the dial raised an error nobody foresaw."""
 
@@ -77,6 +86,15 @@ class Call(NamedTuple):
     words: bytes
     timeout: float
     source: str | None = None
+
+
+def leaving_from(dialling: Dialling, backend: Address) -> list[str]:
+    """Return the source addresses to try for a backend, in this order; none: the kernel's choice.
+
+    Any of those configured, so that each gives its share of ports.
+    """
+    sources = dialling.sources_for(backend)
+    return sample(sources, min(len(sources), SOURCE_ATTEMPTS)) if sources else sources
 
 
 def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
@@ -176,13 +194,18 @@ class _Waiting:
             self.start()
 
     def on_failure(self, error: Exception) -> None:
-        self._engine.cancel(self)
-        self._engine.forget(self._sock.fileno())
-        self._sock.close()
+        self._close()
         self._dialler.on_failure(error)
 
+    def on_cut(self) -> None:
+        self._close()
+        self._dialler.cut()
+
     def _fail(self, code: int) -> None:
+        self._close()
+        self._dialler.dialled(DialFailed(code))
+
+    def _close(self) -> None:
         self._engine.cancel(self)
         self._engine.forget(self._sock.fileno())
         self._sock.close()
-        self._dialler.dialled(DialFailed(code))

@@ -6,6 +6,7 @@ kept its source is not read, so the kernel's windows carry the back-pressure. No
 a chunk. What an end or a break means is for the relay to say.
 """
 
+import os
 import select
 import socket
 from socket import SocketType
@@ -14,6 +15,8 @@ from typing import Protocol, Self
 from l4proxy.dataplane.backlog import Backlog
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine
 from l4proxy.limits import READS_PER_TURN, RELAY_BUFFER_BYTES
+
+_BROKEN = select.EPOLLERR | select.EPOLLHUP
 
 READ_ON = select.EPOLLRDHUP
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
@@ -36,6 +39,9 @@ class Joint(Protocol):
     active_at: float
     discarding: "Direction | None"
 
+    def arrived(self, direction: "Direction", data: memoryview) -> bool:
+        """Look at bytes before they are sent; return whether to show those that follow, too."""
+
     def source_ended(self, direction: "Direction") -> None:
         """Hear that the source has ended, with nothing pending."""
 
@@ -47,6 +53,9 @@ class Joint(Protocol):
 
     def end_discarding(self) -> None:
         """Hear that the source whose bytes are dropped has ended."""
+
+    def cut(self) -> None:
+        """Hear that the process ends."""
 
     def shed(self) -> None:
         """Hear that what is kept must be given up."""
@@ -63,6 +72,7 @@ class Direction:
         ended: Nothing more will be read: end of file, or the source broke; then nothing is pending.
         delivered: Everything and the end of file have been handed to the sink's kernel buffer.
         count: Bytes read from the source.
+        watched: What is read is shown to the relay: the first bytes, and more if it asks for them.
     """
 
     __slots__ = (
@@ -76,6 +86,7 @@ class Direction:
         "reset",
         "sink",
         "source",
+        "watched",
     )
 
     peer: Self
@@ -90,6 +101,7 @@ class Direction:
         self.delivered = False
         self.reset = False
         self.count = 0
+        self.watched = True
         self._armed = False
 
     def on_ready(self, events: int) -> None:
@@ -105,6 +117,12 @@ class Direction:
             self.pump(events)
         elif relay.discarding is self:
             self._discard()
+        elif self.ended and not peer.ended and events & _BROKEN:
+            self._hear_break()
+
+    def on_cut(self) -> None:
+        """End the whole relay, for the process ends."""
+        self._relay.cut()
 
     def on_failure(self, error: Exception) -> None:
         """End the whole relay."""
@@ -129,6 +147,8 @@ class Direction:
             if not received:
                 self._relay.source_ended(self)
                 return
+            if self.watched:
+                self.watched = self._relay.arrived(self, _VIEW[:received])
             self.count += received
             if not self._send(_VIEW[:received]):
                 return
@@ -179,6 +199,12 @@ class Direction:
             return True
         self._keep(bytes(data[sent:]))
         return False
+
+    def _hear_break(self) -> None:
+        """Hear of a reset behind the end of file: nothing will be read or sent that would tell."""
+        code = self.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._relay.sink_broke(self.peer, OSError(code, os.strerror(code)))
 
     def _discard(self) -> None:
         try:

@@ -37,6 +37,9 @@ class Watcher(Protocol):
         of an event that was its predecessor's.
         """
 
+    def on_cut(self) -> None:
+        """End what this watcher serves, for the process ends."""
+
     def on_failure(self, error: Exception) -> None:
         """End what this watcher serves: one of its own calls raised an error nobody foresaw."""
 
@@ -162,6 +165,14 @@ class Engine:
             self._serve_again()
         if self._timers and self._timers[0][0] <= self.now:
             self._serve_due()
+
+    def cut(self) -> None:
+        """Let every watcher end what it serves."""
+        for watcher in list(self._watchers.values()):
+            try:
+                watcher.on_cut()
+            except Exception as error:  # noqa: BLE001 - the same boundary
+                watcher.on_failure(error)
 
     def close(self) -> None:
         """Release the epoll instance; registered descriptors stay open."""

@@ -80,6 +80,11 @@ class Linger:
         """Close: the client had its moment."""
         self._close()
 
+    def on_cut(self) -> None:
+        """Close: the process ends."""
+        if self.deadline != NEVER:
+            self._close()
+
     def on_failure(self, error: Exception) -> None:
         """Close, and tell why."""
         if self.deadline != NEVER:

@@ -8,20 +8,29 @@ from typing import Final, Protocol
 
 from l4proxy.dataplane.addresses import packed
 from l4proxy.dataplane.engine import NEVER, Engine
-from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG
+from l4proxy.dataplane.spare import Spare
+from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG, EXHAUSTED_SECONDS
 
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """Nothing is wrong with client or listener: this process or machine has no room (accept(2))."""
 
+_NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
+"""Of these, what a descriptor that is given up mends."""
+
 
 class Host(Protocol):
     """Who takes accepted clients: the worker."""
+
+    spare: Spare
 
     def has_room(self) -> bool:
         """Return whether one more connection may be opened."""
 
     def client_accepted(self, sock: SocketType, address: bytes, port: int, number: int) -> None:
         """Take over a socket, with the peer's packed address, accepted by listener `number`."""
+
+    def client_turned_away(self, sock: SocketType, address: bytes, number: int) -> None:
+        """Reset and close a client that there is no descriptor for."""
 
     def accept_paused(self, why: str) -> None:
         """Hear that accepting rests for a moment."""
@@ -41,6 +50,8 @@ class Listener:
     __slots__ = (
         "_batch",
         "_engine",
+        "_exhausted_at",
+        "_exhausted_since",
         "_family",
         "_host",
         "_number",
@@ -57,6 +68,7 @@ class Listener:
         self._host = host
         self._family = sock.family
         self._batch = 1
+        self._exhausted_since = self._exhausted_at = -NEVER
         self.deadline = NEVER
         self.scheduled = NEVER
         engine.register(sock.fileno(), select.EPOLLIN, self)
@@ -76,6 +88,9 @@ class Listener:
         """Accept again."""
         self.deadline = NEVER
         self._engine.modify(self._sock.fileno(), select.EPOLLIN)
+
+    def on_cut(self) -> None:
+        """Go on: nobody is served by this, and a stop closes it."""
 
     def on_failure(self, error: Exception) -> None:
         """Report; the listener goes on."""
@@ -98,12 +113,34 @@ class Listener:
             return False
         except OSError as error:
             if error.errno in _EXHAUSTED:
-                self._pause(errno.errorcode[error.errno].lower())
+                self._run_out(error.errno)
                 return False
             return True  # the client was gone before we came (ECONNABORTED and its like)
+        self._exhausted_at = -NEVER
         sock = SocketType(self._family, socket.SOCK_STREAM, 0, fd)
         self._host.client_accepted(sock, packed(name[0]), name[1], self._number)
         return True
+
+    def _run_out(self, code: int) -> None:
+        """Rest; in a shortage that lasts, turn the client away that has waited longest."""
+        now = self._engine.now
+        if now - self._exhausted_at > EXHAUSTED_SECONDS:  # another shortage, not the same
+            self._exhausted_since = now
+        self._exhausted_at = now
+        if code in _NO_DESCRIPTORS and now - self._exhausted_since >= EXHAUSTED_SECONDS:
+            self._turn_one_away()
+        self._pause(errno.errorcode[code].lower())
+
+    def _turn_one_away(self) -> None:
+        self._host.spare.give_up()
+        try:
+            fd, name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+            sock = SocketType(self._family, socket.SOCK_STREAM, 0, fd)
+            self._host.client_turned_away(sock, packed(name[0]), self._number)
+        except OSError:
+            return  # it has gone, or another process was quicker than we
+        finally:
+            self._host.spare.take_back()
 
     def _pause(self, why: str) -> None:
         self._host.accept_paused(why)

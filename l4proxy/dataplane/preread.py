@@ -33,6 +33,9 @@ class Host(Protocol):
     def client_lost(self) -> None:
         """Hear that the client reset its connection."""
 
+    def cut(self) -> None:
+        """End: the process ends."""
+
     def on_failure(self, error: Exception) -> None:
         """End: reading raised an error nobody foresaw."""
 
@@ -75,8 +78,10 @@ class Preread:
         self._engine.schedule(self)
 
     def stop(self) -> None:
-        """Wait no more; the engine still watches the socket."""
+        """Wait no more, and let go of what was read; the engine still watches the socket."""
         self._engine.cancel(self)
+        # The engine may remember this for a while, and what was read may have 64 KiB.
+        del self._flight
 
     def on_ready(self, _events: int) -> None:
         """Read, and tell the host what came of it."""
@@ -85,17 +90,23 @@ class Preread:
         try:
             event = self._read()
         except OSError:
-            self._engine.cancel(self)
+            self.stop()
             self._host.client_lost()
             return
         if event is not NEED_DATA:
-            self._engine.cancel(self)
+            self.stop()
             self._host.hello_read(event)
 
     def on_deadline(self) -> None:
         """Give up."""
-        self._engine.cancel(self)
+        self.stop()
         self._host.hello_missed()
+
+    def on_cut(self) -> None:
+        """End the connection, unless another now waits for this socket."""
+        if self.deadline != NEVER:
+            self.stop()
+            self._host.cut()
 
     def on_failure(self, error: Exception) -> None:
         """End the connection."""

@@ -9,7 +9,6 @@ import array
 import errno
 import fcntl
 import socket
-import struct
 import termios
 from enum import StrEnum
 from socket import SocketType
@@ -17,11 +16,11 @@ from typing import Protocol
 
 from l4proxy.dataplane.backlog import Backlog
 from l4proxy.dataplane.direction import READ_ON, Direction
-from l4proxy.dataplane.engine import NEVER, Engine
+from l4proxy.dataplane.engine import NEVER, READABLE, Engine
+from l4proxy.dataplane.linger import reset
 from l4proxy.limits import LINGER_SECONDS, RESET_DELIVERY_SECONDS, SETTLED_SECONDS
 from l4proxy.snapshot import Timeouts
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # With others the send has taken the news from the socket, and reading it ends as if by itself.
 _READING_TELLS = {errno.EPIPE, errno.ENOTCONN}
 _TCP_CLOSE = 7
@@ -38,6 +37,9 @@ class Ending(StrEnum):
     HALF_CLOSED = "half_closed_timeout"
     LIFETIME = "lifetime"
     BUFFERS = "buffers_full"
+    SHUTDOWN = "shutdown"
+    DRAINED = "drained"
+    UNTRUSTED = "untrusted"
     FAILURE = "internal_failure"
 
 
@@ -47,11 +49,14 @@ class Owner(Protocol):
     def may_ask_another(self) -> bool:
         """Say whether the first words may be said to another backend: this one gave no answer."""
 
-    def backend_silent(self) -> None:
+    def backend_silent(self, relay: "Relay") -> None:
         """Take the client back, whose socket the engine still watches; the relay is no more."""
 
-    def relay_settled(self, *, answered: bool) -> None:
-        """Hear that the relay has lived for `SETTLED_SECONDS`, and whether the backend spoke."""
+    def relay_begun(self, *, answered: bool) -> None:
+        """Hear that first bytes came: the backend's answer, or more of the client's words."""
+
+    def backend_said(self, data: memoryview) -> bool:
+        """Look at what the backend says; return whether to show what follows, too."""
 
     def relay_ended(self, relay: "Relay", ending: Ending) -> None:
         """Account for the ended relay; both sockets are closed."""
@@ -123,6 +128,16 @@ class Relay:
         self.scheduled = NEVER
         self.deadline = NEVER
 
+    def watch(self, *, client: bool, backend: bool) -> None:
+        """Let the engine watch both sides.
+
+        Args:
+            client: It watches the client's socket already.
+            backend: It watches the backend's already.
+        """
+        self._watch(self.client, self.upstream, already=client)
+        self._watch(self.backend, self.downstream, already=backend)
+
     def start(self, timeouts: Timeouts) -> None:
         """Begin the watch over deadlines; the engine watches both directions already."""
         self._timeouts = timeouts
@@ -156,9 +171,25 @@ class Relay:
         elif over <= now:
             self._end(Ending.LIFETIME)
 
+    def arrived(self, direction: Direction, data: memoryview) -> bool:
+        """Tell the owner that there is more than the first words now, and what the backend says."""
+        answered = direction is self.downstream
+        if not direction.count:
+            self._owner.relay_begun(answered=answered)
+        return answered and self._owner.backend_said(data)
+
     def shed(self) -> None:
         """End at once: what is kept for a slow reader is needed for others."""
         self._end(Ending.BUFFERS)
+
+    def cut(self) -> None:
+        """End at once, for the process ends; what it came to is still accounted for."""
+        self.close(Ending.SHUTDOWN)
+
+    def close(self, ending: Ending) -> None:
+        """End at once, unless it has ended."""
+        if self.deadline != NEVER:
+            self._end(ending)
 
     def on_failure(self, error: Exception) -> None:
         """End both sides at once; the owner reports the error."""
@@ -235,7 +266,7 @@ class Relay:
             self._hasten(self.engine.now + max(RESET_DELIVERY_SECONDS, waited / 4))
 
     def _reset(self, direction: Direction) -> None:
-        direction.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        reset(direction.sink)
         self._end(self._ending)
 
     def _hasten(self, deadline: float) -> None:
@@ -255,15 +286,22 @@ class Relay:
         self.engine.cancel(self)
         self._close(self.backend)
         self._undo()
-        self._owner.backend_silent()
+        self._owner.backend_silent(self)
         return True
+
+    def _watch(self, sock: SocketType, direction: Direction, *, already: bool) -> None:
+        if already:
+            self.engine.hand_over(sock.fileno(), direction)
+            # What came before, such as an answer with the accept, has had its edge already.
+            self.engine.again(direction)
+        else:
+            self.engine.register(sock.fileno(), READABLE, direction)
 
     def _settle(self) -> None:
         self._settled = True
         for sock in (self.client, self.backend):
             if sock.family != socket.AF_UNIX:
                 _watch_peer(sock, self._timeouts)
-        self._owner.relay_settled(answered=self.downstream.count > 0)
 
     def _close(self, sock: SocketType) -> None:
         self.engine.forget(sock.fileno())
@@ -274,7 +312,7 @@ class Relay:
         for direction in (self.upstream, self.downstream):
             if direction.pending is not None:
                 # Bytes are given up: a clean end would pass what was delivered off as all.
-                direction.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset(direction.sink)
         self._close(self.client)
         self._close(self.backend)
         self._owner.relay_ended(self, ending)

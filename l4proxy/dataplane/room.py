@@ -1,14 +1,19 @@
 """What a connection finds around it: the worker, as far as a connection may see it."""
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from l4proxy.dataplane.access_log import AccessLog
 from l4proxy.dataplane.admission import Admission
 from l4proxy.dataplane.backlog import Backlog
+from l4proxy.dataplane.closing import Closing
 from l4proxy.dataplane.counters import Counters
 from l4proxy.dataplane.engine import Engine
+from l4proxy.dataplane.holds import Holds
+from l4proxy.dataplane.observing import Observer
+from l4proxy.dataplane.places import Places
 from l4proxy.snapshot import Entrance, Snapshot
-from routing import BackendIndex, LoadView
+from routing import LoadView
 
 
 class Peer(NamedTuple):
@@ -34,16 +39,15 @@ class Room(Protocol):
     backlog: Backlog
     admission: Admission
     access_log: AccessLog
+    places: Places
+    holds: Holds
+    observer: Observer
+    closing: Closing
+    turns: Iterator[int]
 
     @property
     def load(self) -> LoadView:
-        """Open connections per backend, over all workers."""
-
-    def take_slot(self, index: BackendIndex) -> None:
-        """Count one more connection on a backend."""
-
-    def free_slot(self, index: BackendIndex) -> None:
-        """Count one less."""
+        """Open connections and sessions per backend, over all workers."""
 
     def connection_ended(self) -> None:
         """Count one open connection less."""

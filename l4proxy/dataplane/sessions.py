@@ -88,19 +88,27 @@ class Sessions:
         """Return how many are remembered."""
         return len(self._known)
 
-    def reservation(self, pool: PoolName, client: bytes, now: float) -> BackendIndex | None:
-        """Return where the client's next new connection to a pool should go, if anywhere."""
+    def reservation(
+        self, pool: PoolName, client: bytes, now: float, *, homing: bool = False
+    ) -> BackendIndex | None:
+        """Return where the client's next new connection to a pool should go, if anywhere.
+
+        Args:
+            pool: The pool.
+            client: Its `client_key`.
+            now: Seconds, monotonic.
+            homing: Without a reservation it should go where its session is, as long as that lasts.
+        """
         session = self._known.get((pool, client))
-        if session is not None and session.reserved_until > now:
-            return session.reserved
+        if session is not None:
+            if session.reserved_until > now:
+                return session.reserved
+            if homing and (session.open or session.ends > now):
+                return session.backend
         if self._shared.alone:
             return None
         key = self._shared.key_of(pool, client) if session is None else session.key
-        ticks = int(now * TICKS)
-        for _, other in self._shared.elsewhere(key, ticks):
-            if other.reserved_until > ticks:
-                return other.reserved
-        return None
+        return self._reserved_elsewhere(key, int(now * TICKS), homing=homing)
 
     def begin(
         self,
@@ -182,6 +190,15 @@ class Sessions:
             if not session.counted and not session.over:
                 self._count(session, now)
                 self._tell(session)
+
+    def _reserved_elsewhere(self, key: int, now: int, *, homing: bool) -> BackendIndex | None:
+        home = None
+        for _, other in self._shared.elsewhere(key, now):
+            if other.reserved_until > now:
+                return other.reserved
+            if homing:
+                home = other.backend
+        return home
 
     def _new(
         self, place: tuple[PoolName, bytes], backend: BackendIndex, rules: SessionRules, now: float

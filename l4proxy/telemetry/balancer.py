@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from l4proxy.config import Config
+from l4proxy.control.attesting.attestor import Attestor
 from l4proxy.control.discovery import DnsStatistics
 from l4proxy.control.membership import Member, SourceName
+from l4proxy.control.tickets.registry import NameStatistics
+from l4proxy.control.tickets.subject import Standing
 from l4proxy.snapshot import Snapshot
 from routing import Address, BackendName, LoadView, PoolName
 from routing.health import Verdict
@@ -90,6 +93,27 @@ class Roster(Protocol):
 
     def outcomes(self) -> Iterator[tuple[PoolName, str, int]]:
         """Yield pool, fault (empty: none) and count of the probes that have ended."""
+        ...
+
+    def ticket_standings(self, pool: PoolName) -> Mapping[BackendName, Standing]:
+        """Return how it stands with the tickets of each backend; nothing of a pool not asked."""
+        ...
+
+    def name_statistics(self, pool: PoolName) -> Mapping[BackendName, NameStatistics]:
+        """Return how it stands with the ticket names of each backend of a pool that is asked."""
+        ...
+
+    def interviews(self) -> Iterator[tuple[PoolName, str, int]]:
+        """Yield pool, fault (empty: none) and count of the interviews that have ended."""
+        ...
+
+    def rounds(self) -> Iterator[tuple[PoolName, int]]:
+        """Yield how often all backends of a pool were asked at once for an unknown name."""
+        ...
+
+    @property
+    def attestor(self) -> Attestor:
+        """What they have proved; to be read and never changed."""
         ...
 
     def discoveries(self) -> Iterator[tuple[PoolName, SourceName, DnsStatistics]]:

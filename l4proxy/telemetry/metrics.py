@@ -15,7 +15,9 @@ from prometheus_client.registry import Collector
 from l4proxy.telemetry.balancer import Balancer, Seat
 from l4proxy.telemetry.families import counter, gauge, single
 from l4proxy.telemetry.health import health_metrics
+from l4proxy.telemetry.stickiness import stickiness_metrics
 from l4proxy.telemetry.tally import Tally, tally
+from l4proxy.telemetry.trust import trust_metrics
 from l4proxy.version import VERSION
 from routing import Session, State, ineligible
 
@@ -42,6 +44,8 @@ class BalancerCollector(Collector):
         yield from _relays(counted)
         yield from _backends(self._balancer)
         yield from health_metrics(self._balancer)
+        yield from stickiness_metrics(self._balancer)
+        yield from trust_metrics(self._balancer)
         yield from _daemon(self._balancer, counted)
 
 

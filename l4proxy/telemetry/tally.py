@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from l4proxy.dataplane import counters as names
-from l4proxy.dataplane.connection import NO_ANSWER
+from l4proxy.dataplane.dial import NO_ANSWER
 from l4proxy.dataplane.relay import Ending
 from l4proxy.refusal import labels
 from l4proxy.telemetry.balancer import Totals
@@ -34,9 +34,6 @@ MAX_ERROR_NAME_LENGTH = 64
 _DIAL_REASONS = frozenset(
     {NO_ANSWER, "unknown", *(name.lower() for name in errno.errorcode.values())}
 )
-
-# Between the parts of a label; no name of a pool or backend holds it (l4proxy.config.names).
-_SEPARATOR = "/"
 
 _Row = tuple[str, int]
 
@@ -135,14 +132,14 @@ def _errors(rows: Iterable[_Row]) -> Counter[str]:
 def _decisions(rows: Iterable[_Row], pools: Pools) -> dict[PoolName, Counter[str]]:
     of_pool: defaultdict[str, list[_Row]] = defaultdict(list)
     for label, count in rows:
-        pool, _, why = label.partition(_SEPARATOR)
+        pool, why = names.choice_parts(label)
         of_pool[pool].append((why, count))
     return {name: _known(Why, of_pool[name]) for name in pools.pools}
 
 
 def _backends(rows: Mapping[str, list[_Row]], pools: Pools) -> dict[Key, Served]:
     backends = {(pool.name, name): Served() for pool in pools.pools.values() for name in pool.named}
-    by_label = {_SEPARATOR.join(key): served for key, served in backends.items()}
+    by_label = {names.backend_label(*key): served for key, served in backends.items()}
     for name, attribute in (
         (names.FORWARDED, "forwarded"),
         (names.BYTES_UP, "to_backend"),
@@ -152,7 +149,7 @@ def _backends(rows: Mapping[str, list[_Row]], pools: Pools) -> dict[Key, Served]
             if label in by_label:
                 setattr(by_label[label], attribute, count)
     for label, count in rows.get(names.DIAL_FAILED, ()):
-        backend, _, reason = label.rpartition(_SEPARATOR)
+        backend, reason = names.dial_parts(label)
         if backend in by_label:
             known = reason if reason in _DIAL_REASONS else OTHER
             by_label[backend].dial_failures[known] += count

@@ -2,7 +2,16 @@
 
 import pytest
 
-from attestation import Binding, FreshnessMode, KeyOrigin, MeasurementSet, PolicyError, read_policy
+from attestation import (
+    AttestationError,
+    Binding,
+    EvidenceKind,
+    FreshnessMode,
+    KeyOrigin,
+    MeasurementSet,
+    PolicyError,
+    read_policy,
+)
 from attestation.simulated import Simulated
 from tests.attestation.enclaves import (
     KINDS,
@@ -192,3 +201,17 @@ def test_two_policies_with_one_digest_say_the_same() -> None:
     one = policy({"ca.pem": AUTHORITY.pem}, ownership=owner)
     other = policy({"ca.pem": Authority().pem}, ownership=owner)
     assert one.digest != other.digest
+
+
+class _Broken(dict[str, EvidenceKind]):
+    """Kinds of which one cannot be loaded."""
+
+    def __getitem__(self, name: str) -> EvidenceKind:
+        raise AttestationError(f"the kind {name} is broken")
+
+
+def test_a_kind_that_cannot_be_loaded_is_told_where_it_is_named() -> None:
+    """A broken plug-in is a mistake of the policy that names it, with its place."""
+    with pytest.raises(PolicyError, match="the kind simulated is broken") as caught:
+        read_policy({"accept": [{"simulated": {}}]}, _Broken(KINDS), no_file)
+    assert caught.value.path == ("accept", 0, "simulated")

@@ -22,7 +22,7 @@ from attestation.evidence import Verified
 from attestation.nitro import Nitro
 from attestation.x509 import load_certificate, split_pem
 from tests.attestation.nitro_documents import evidence
-from tests.fuzz.targets import mutations
+from tests.fuzz.mutations import mutations
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("L4PROXY_VECTORS", ROOT / ".." / "shared" / "vectors")) / "nitro"

@@ -12,14 +12,17 @@ from attestation import (
     Evidence,
     Expectation,
     KeyOrigin,
+    MeasurementSet,
     SimulatedTee,
     Verified,
     for_connection,
     in_report_data,
     in_user_data,
     judge,
+    read_policy,
+    verify,
 )
-from attestation.checks import Outcome, failed, passed
+from attestation.checks import Check, Outcome, failed, passed
 from attestation.manifest import digest
 from attestation.simulated import Simulated
 from attestation.verdict import MAX_ENDORSEMENT_BYTES, asked
@@ -235,3 +238,39 @@ def test_any_bytes_are_refused(
     found = verdict(Evidence(kind, document, {}, *beside), policy(accept=accept))
     assert not found.accepted
     assert found.reason is not None
+
+
+class _Demanding(Simulated):
+    """A kind whose demands raise."""
+
+    def demands(self, found: object, path: tuple[str | int, ...]) -> MeasurementSet:
+        return _Raising()
+
+
+class _Raising:
+    kind = "simulated"
+    allows_debug_values = False
+
+    def appraise(self, claims: Claims) -> tuple[Check, ...]:
+        raise ZeroDivisionError(claims.kind)
+
+
+def test_demands_that_raise_refuse() -> None:
+    """A plug-in's fault after the verification is a refusal too, with its name."""
+    kinds = {**KINDS, "simulated": _Demanding()}
+    found = {"accept": [{"simulated": {}}], "allow_simulated": True}
+    raising = read_policy(found, kinds, lambda _: b"")
+    result = judge(on_connection(), raising, kinds, CONNECTION, NOW)
+    assert not result.accepted
+    assert "ZeroDivisionError: simulated" in str(result.reason)
+
+
+def test_genuine_is_a_question_of_its_own() -> None:
+    """Without a policy it is said whether evidence is genuine, within the same limits."""
+    kind = KINDS["simulated"]
+    assert verify(on_connection(), kind, NOW).claims is not None
+    assert verify(on_connection(), kind, NOW + 86_400).claims is None
+    long = replace(on_connection(), document=bytes(kind.limit + 1))
+    assert [check.name for check in verify(long, kind, NOW).checks] == ["document_size"]
+    raising = _Plugin(RuntimeError("a plug-in's fault"))
+    assert [check.name for check in verify(on_connection(), raising, NOW).checks] == ["verifier"]

@@ -21,7 +21,7 @@ from attestation.x509 import (
     split_pem,
 )
 from tests.attestation.nitro_documents import HOUR, NOW, H, Wish, ca, issue
-from tests.fuzz.targets import mutations
+from tests.fuzz.mutations import mutations
 
 ROOT, REGION = H.chain[0], H.chain[1]
 SPKI = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

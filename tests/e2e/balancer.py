@@ -51,6 +51,11 @@ def free_port(host: str = "127.0.0.1") -> int:
     raise AssertionError("no free port among 100")
 
 
+def _without_stickiness(pool: object) -> object:
+    written_out = {"backends": pool} if isinstance(pool, list) else pool
+    return {"sticky": "off", **written_out} if isinstance(written_out, dict) else pool
+
+
 class Balancer:
     """A running daemon.
 
@@ -60,14 +65,19 @@ class Balancer:
         addresses: Where clients connect, in the configuration's order.
     """
 
-    def __init__(self, folder: Path, config: Config, descriptors: int = 0) -> None:
+    def __init__(
+        self, folder: Path, config: Config, descriptors: int = 0, *, sticks: bool = True
+    ) -> None:
         """Starts it.
 
         Args:
             folder: Of this daemon alone, for its configuration and its log.
             config: What the defaults of these tests are overridden with.
             descriptors: Its descriptor limit; 0: that of the tests.
+            sticks: Whether pools that say nothing of stickiness have it, as is the default. Most
+                backends of these tests speak no TLS, and count who comes.
         """
+        self._sticks = sticks
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "config.yaml"
         self._log = folder / "log"
@@ -95,7 +105,10 @@ class Balancer:
 
     def write(self, config: Config) -> None:
         """Replaces the file of its configuration, which it reads at the start and on SIGHUP."""
-        text = yaml.safe_dump({**self._defaults, **config}, sort_keys=False)
+        document = {**self._defaults, **config}
+        if not self._sticks and isinstance(pools := config.get("pools"), dict):
+            document["pools"] = {name: _without_stickiness(pool) for name, pool in pools.items()}
+        text = yaml.safe_dump(document, sort_keys=False)
         self.path.write_text(text, encoding="utf-8")
 
     def wait_ready(self) -> None:
@@ -136,6 +149,11 @@ class Balancer:
         """The only worker."""
         (worker,) = self.workers()
         return worker
+
+    @property
+    def page_address(self) -> str:
+        """Where its admin API is, that anybody may read."""
+        return f"127.0.0.1:{self._admin}"
 
     def page(self, path: str) -> str:
         """A page of the admin API."""
@@ -211,9 +229,11 @@ Start = Callable[[Config], Balancer]
 
 
 @contextmanager
-def running(folder: Path, config: Config, descriptors: int = 0) -> Iterator[Balancer]:
+def running(
+    folder: Path, config: Config, descriptors: int = 0, *, sticks: bool = True
+) -> Iterator[Balancer]:
     """A daemon that ends with the block, in which none of its own errors may have come up."""
-    balancer = Balancer(folder, config, descriptors)
+    balancer = Balancer(folder, config, descriptors, sticks=sticks)
     try:
         balancer.wait_ready()
         yield balancer

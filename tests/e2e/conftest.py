@@ -12,17 +12,17 @@ from tests.e2e.certificates import Authority
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts daemons for one test."""
+    """Starts daemons for one test, whose pools stick only if they say so."""
     with ExitStack() as stack:
-        yield lambda config: stack.enter_context(running(_folder(tmp_path), config))
+        yield lambda config: stack.enter_context(running(_folder(tmp_path), config, sticks=False))
 
 
 @pytest.fixture(scope="module")
 def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts daemons for all tests of a module."""
+    """Starts daemons for all tests of a module, whose pools stick only if they say so."""
     base = tmp_path_factory.mktemp("daemons")
     with ExitStack() as stack:
-        yield lambda config: stack.enter_context(running(_folder(base), config))
+        yield lambda config: stack.enter_context(running(_folder(base), config, sticks=False))
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,26 @@ def _served(balancer: Balancer, sources: list[str]) -> dict[str, str]:
 
 
 def test_a_client_comes_back_to_its_backend(start: Start) -> None:
-    """With `affinity` one source address has one backend, and so has its whole network."""
+    """With `affinity` one source address has one backend, and so has its whole network.
+
+    Where clients are counted, each stays at home, but a network of more than its even share of them
+    is spread: here connections count, and all have ended.
+    """
     with ExitStack() as stack:
-        balancer = start(_config(_backends(stack), *NAMES))
+        capacity = {"count": "connections"}
+        balancer = start(_config(_backends(stack), *NAMES, capacity=capacity))
         sources = ["127.0.7.1"] * 10 + [f"127.0.7.{host}" for host in range(2, 12)]
         assert len({say(balancer.address, HELLO, source).data for source in sources}) == 1
+
+
+def test_clients_that_come_back_stay_at_home(start: Start) -> None:
+    """Each alone, and all of a small network, with nothing but their addresses to be known by."""
+    with ExitStack() as stack:
+        balancer = start(_config(_backends(stack), *NAMES))
+        sources = [f"127.0.7.{host}" for host in range(1, 12)]
+        first = _served(balancer, sources)
+        for _ in range(5):
+            assert _served(balancer, sources) == first
 
 
 def test_a_backend_that_goes_moves_only_its_own_clients(start: Start) -> None:
@@ -117,6 +132,7 @@ def test_least_sessions_fills_by_weight(start: Start, workers: int) -> None:
         pool = {
             "backends": [{"address": heavy.address, "weight": 3}, light.address],
             "balance": "least_sessions",
+            "capacity": {"count": "connections"},
         }
         config = {"routes": {NAME.decode(): "app"}, "pools": {"app": pool}, "workers": workers}
         balancer = start(config)

@@ -69,7 +69,10 @@ def _leave_descriptors(worker: Process, count: int) -> None:
 
 
 def test_without_descriptors_what_runs_goes_on(start: Start, backend: Backend) -> None:
-    """A worker that gets no descriptor serves whom it has, rests, and takes the others in later."""
+    """A worker that gets no descriptor serves whom it has, rests, and leaves nobody without word.
+
+    Who waits in a shortage that lasts is reset, a few at a time; who is left is served afterwards.
+    """
     balancer = start({"routes": GREETED, "pools": {"app": [backend.address]}})
     worker = balancer.worker
     usual = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
@@ -87,10 +90,19 @@ def test_without_descriptors_what_runs_goes_on(start: Start, backend: Backend) -
         assert worker.cpu_seconds - spent < 0.4
         lines = balancer.log.count("\n")
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, usual)
-        for client in waiting:
-            assert exactly(client, len(HELLO)) == HELLO
+        stack.enter_context(_talking(balancer))
+        heard = [_served_or_reset(client) for client in waiting]
         assert balancer.log.count("\n") == lines
+        balancer.expect_counted("refused", "no_descriptors", heard.count(False))
+        assert False in heard
     assert not balancer.status()["internal_failures"]
+
+
+def _served_or_reset(client: socket.socket) -> bool:
+    try:
+        return exactly(client, len(HELLO)) == HELLO
+    except ConnectionResetError:
+        return False
 
 
 def test_without_a_descriptor_for_the_dial_the_client_hears_so(

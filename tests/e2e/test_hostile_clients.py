@@ -275,7 +275,7 @@ def test_who_does_not_read_cannot_fill_the_memory(start: Start, serve: Serve) ->
             balancer.expect_counted("ended", "buffers_full")
             assert balancer.open_connections() >= 16
             # Without the bound it would be 400 times 64 KiB, and more.
-            assert balancer.worker.resident - before < 24 * MIB
+            assert balancer.worker.resident - before < 6 * MIB
     until("all are gone", lambda: not balancer.open_connections())
 
 

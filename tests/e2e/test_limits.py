@@ -90,7 +90,7 @@ def test_the_limit_holds_over_all_workers(start: Start, backend: Backend) -> Non
 
 def test_a_small_descriptor_limit_is_planned_with(tmp_path: Path, backend: Backend) -> None:
     """Where the system gives few descriptors, clients wait for one; nobody is refused for it."""
-    with running(tmp_path / "small", _config(backend), descriptors=96) as balancer:
+    with running(tmp_path / "small", _config(backend), descriptors=96, sticks=False) as balancer:
         with ExitStack() as stack:
             clients = _crowd(stack, balancer, 40)
             _expect_queue(balancer, clients, room=16)

@@ -69,6 +69,40 @@ def test_a_reset_of_the_client_reaches_the_backend(balancer: Balancer, backend: 
     assert heard == [Heard(b"words", reset=True)]
 
 
+def test_a_client_that_ends_and_is_gone_is_noticed_though_nobody_speaks(
+    balancer: Balancer, backend: Backend
+) -> None:
+    """Behind its end of file a reset ends the relay at once; the backend's next words are reset."""
+    gone = threading.Event()
+    told: list[bool] = []
+
+    def serve(sock: socket.socket) -> None:
+        exactly(sock, len(HELLO))
+        assert to_the_end(sock) == b"words"
+        gone.wait(TIMEOUT)
+        until("a send fails", lambda: not _takes(sock), AT_ONCE)
+        told.append(True)
+
+    with backend.serving(serve):
+        client = _said_hello(balancer)
+        client.sendall(b"words")
+        client.shutdown(socket.SHUT_WR)
+        wait_delivered(client)
+        before = balancer.counted("ended", "client_reset")
+        reset(client)
+        balancer.expect_counted("ended", "client_reset", before + 1)
+        gone.set()
+        until("the backend has heard", lambda: bool(told), AT_ONCE)
+
+
+def _takes(sock: socket.socket) -> bool:
+    try:
+        sock.sendall(b"an answer")
+    except OSError:
+        return False
+    return True
+
+
 def test_a_reset_of_the_backend_reaches_the_client_behind_its_words(
     balancer: Balancer, backend: Backend
 ) -> None:

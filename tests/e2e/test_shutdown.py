@@ -1,5 +1,6 @@
 """The end of the daemon: what runs finishes, for as long as the operator lets it."""
 
+import json
 import signal
 import socket
 import threading
@@ -153,3 +154,21 @@ def test_workers_that_are_orphaned_finish_what_runs(start: Start, backend: Backe
 
 def _alive(workers: list[Process]) -> list[Process]:
     return [worker for worker in workers if worker.alive]
+
+
+def test_what_is_cut_at_the_end_has_a_line_each(
+    start: Start, backend: Backend, tmp_path: Path
+) -> None:
+    """Connections that do not finish in time stand in the access log, with what they came to."""
+    path = tmp_path / "access.log"
+    balancer = start({**_config(backend, timeout=1), "access_log": str(path)})
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(_talking(balancer))
+        stack.enter_context(connect(balancer.address)).sendall(HELLO[:9])
+        until("all have come", lambda: balancer.open_connections() == 6)
+        assert balancer.stop() == 0
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line.get("ended") for line in lines].count("shutdown") == 5
+    assert [line.get("refused") for line in lines].count("shutdown") == 1
+    assert {line["bytes_to_client"] for line in lines} == {0, len(HELLO)}

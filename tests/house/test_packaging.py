@@ -5,12 +5,15 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from configparser import ConfigParser
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from attestation import built_in_kinds
+from l4proxy.plugins import GROUP
 from l4proxy.version import VERSION
 from tests.house.repository import PACKAGES, ROOT
 
@@ -56,6 +59,20 @@ def test_the_command_is_an_entry_point(installed: Path) -> None:
     assert callable(EntryPoint("l4proxy", "l4proxy.cli:main", "console_scripts").load())
 
 
+def test_the_kinds_of_tee_are_entry_points(installed: Path) -> None:
+    """Installing registers the built-in kinds as a plug-in's would be, each by its own name."""
+    (metadata,) = installed.glob("l4proxy-*.dist-info")
+    text = (metadata / "entry_points.txt").read_text()
+    found = {point.name: point.load()().name for point in _registered(text)}
+    assert found == {kind.name: kind.name for kind in built_in_kinds()}
+
+
+def test_the_extra_for_tdx_is_offered(installed: Path) -> None:
+    """The words of a check that was not made lead to something: l4proxy[tdx]."""
+    (metadata,) = installed.glob("l4proxy-*.dist-info")
+    assert "Provides-Extra: tdx" in (metadata / "METADATA").read_text()
+
+
 def test_the_installed_packages_need_no_checkout(installed: Path, tmp_path: Path) -> None:
     """From an empty folder the command runs out of the installed files."""
     script = "import l4proxy.cli as cli; print(cli.__file__)"
@@ -73,6 +90,13 @@ def test_every_folder_of_python_is_type_checked() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.name for path in ROOT.glob("[!.]*/*.py")}
     assert folders == set(settings["tool"]["mypy"]["files"])
+
+
+def _registered(text: str) -> list[EntryPoint]:
+    """The kinds of TEE in the text of a distribution's entry points."""
+    parser = ConfigParser(delimiters="=")
+    parser.read_string(text)
+    return [EntryPoint(name, value, GROUP) for name, value in parser[GROUP].items()]
 
 
 def _python(*arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] = os.environ) -> str:

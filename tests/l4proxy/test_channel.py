@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,3 +259,32 @@ def test_the_largest_frame_is_taken(two: Two) -> None:
 def test_the_descriptor_is_the_sockets(two: Two) -> None:
     """What the owner watches is the socket itself."""
     assert two.left.fileno() == two.wire.fileno()
+
+
+def test_draining_waits_for_a_reader_and_not_for_ever() -> None:
+    """True once all has left; False when nobody reads for so long; closed is closed."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(ours, Bounds(1 << 24, 1 << 24))
+        channel.send(Publish(1, bytes(4_000_000)))
+        assert not channel.idle
+        assert not channel.drain(0.01)
+        reader = threading.Thread(target=lambda: exactly(theirs, 4_000_000))
+        reader.start()
+        assert channel.drain(PATIENCE_SECONDS)
+        assert channel.idle
+        reader.join(PATIENCE_SECONDS)
+        channel.send(Publish(1, bytes(4_000_000)))
+        theirs.close()
+        with pytest.raises(ChannelClosed):
+            channel.drain(PATIENCE_SECONDS)
+
+
+PATIENCE_SECONDS = 20.0
+
+
+def exactly(sock: socket.socket, size: int) -> None:
+    """Read at least so many bytes."""
+    sock.settimeout(PATIENCE_SECONDS)
+    while size > 0:
+        size -= len(sock.recv(65_536))

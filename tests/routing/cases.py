@@ -171,6 +171,19 @@ def busy(**sessions: int) -> OpenConnections:
     return load
 
 
+class Reserved:
+    """A backend is reserved for the client, in the pool `app`; counts how often it is asked."""
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self.asked = 0
+
+    def reserved(self, pool: PoolName, /) -> BackendName | None:
+        """The backend, in that pool."""
+        self.asked += 1
+        return name(self._owner) if pool == APP else None
+
+
 def state(
     load: OpenConnections | None = None,
     *,
@@ -186,7 +199,7 @@ def state(
         NOW,
         draw,
         load or OpenConnections(),
-        None if reservation is None else name(reservation),
+        None if reservation is None else Reserved(reservation),
         tuple(map(name, tried)),
         may_hold,
         None if seen is None else Seen(seen),

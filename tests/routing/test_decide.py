@@ -33,6 +33,7 @@ from tests.routing.cases import (
     CLIENT,
     NOW,
     Keys,
+    Reserved,
     backend,
     backends,
     busy,
@@ -141,6 +142,18 @@ def test_parallel_first_connections_stay_together() -> None:
     second = decide(hello(), CLIENT, members, moment)
     assert isinstance(second, Forward)
     assert (second.backend, second.why) == (first.backend, Why.RESERVATION)
+
+
+def test_a_reservation_is_looked_up_only_where_it_is_reached() -> None:
+    """Of this pool, once, by a client of whom nothing else is known; a token asks for none."""
+    moment = state(reservation="b3")
+    asked = moment.reservation
+    assert isinstance(asked, Reserved)
+    decide(hello(psk=(TICKETS["b1"],)), CLIENT, _seven(), moment)
+    assert asked.asked == 0
+    answer = decide(hello(), CLIENT, _seven(), moment)
+    assert isinstance(answer, Forward)
+    assert (answer.backend.name, answer.why, asked.asked) == ("b3", Why.RESERVATION, 1)
 
 
 def test_a_reservation_is_never_a_way_past_a_cap() -> None:

@@ -1,5 +1,7 @@
 """Tests of the one answer, with its reason for each no."""
 
+from dataclasses import replace
+
 import pytest
 
 from routing import Backend, Capacity, Ineligible, Session, ineligible
@@ -14,6 +16,7 @@ FINE = backend("b")
         (FINE, None, None),
         (backend("b", healthy=False), "unhealthy", "unhealthy"),
         (backend("b", trusted=False), "untrusted", "untrusted"),
+        (replace(FINE, refuted=True), "untrusted", "untrusted"),
         (backend("b", active=False), "standby", None),
         (backend("b", draining=True), "draining", None),
         (backend("b", draining=True, drain_deadline=NOW + 1), "draining", None),

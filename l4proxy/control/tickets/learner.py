@@ -9,11 +9,13 @@ name of a key that was just rotated.
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from l4proxy.control.membership import MemberKey
 from l4proxy.control.prober import JITTER, Watched
 from l4proxy.control.tickets.interview import Interview, interview, share_a_key
 from l4proxy.control.tickets.layouts import KeyName, read_names, with_next
@@ -89,7 +91,7 @@ class Learner:
         self.rounds: Counter[PoolName] = Counter()
         self._changed = changed
         self._questions = questions or Questions()
-        self._subjects: dict[tuple[PoolName, BackendName], Subject] = {}
+        self._subjects: dict[MemberKey, Subject] = {}
         self._tasks: dict[Subject, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._interviews = asyncio.Semaphore(MAX_INTERVIEWS)
@@ -120,7 +122,7 @@ class Learner:
         self.registry.settle(
             {pool: {each.name: each.address for each in there} for pool, there in watched.items()}
         )
-        subjects = dict[tuple[PoolName, BackendName], Subject]()
+        subjects = dict[MemberKey, Subject]()
         for pool, there in watched.items():
             for each in there:
                 new = Subject(pool, each.name, rules[pool].approach(each), rules[pool].every)
@@ -140,8 +142,10 @@ class Learner:
         no backend writes names. What is new is published as it comes.
         """
         now = _now()
+        if self._group is None or now < self._next_round.get(pool, math.inf):
+            return False
         subjects = [each for each in self._subjects.values() if each.pool == pool and each.layouts]
-        if self._group is None or not subjects or now < self._next_round[pool]:
+        if not subjects:
             return False
         self._next_round[pool] = now + max(ROUND_SECONDS, VISIT_SECONDS * len(subjects))
         self.rounds[pool] += 1

@@ -4,9 +4,11 @@ import asyncio
 import socket
 from typing import Self
 
-from l4proxy.control.probe import MAX_PROBE_BYTES
 from l4proxy.limits import UNIX_RETRY_SECONDS
 from routing import Address
+
+MAX_PROBE_BYTES = 256 * 1024
+"""Read from a backend on one line: certificates with evidence inside take tens of KiB."""
 
 _READ_BYTES = 16 * 1024  # one TLS record
 
@@ -47,7 +49,7 @@ class Line:
 
         """
         host, port = self._address.host, self._address.port
-        if port:
+        if not self._address.is_path:
             await asyncio.get_running_loop().sock_connect(self._sock, (host, port))
             return
         while True:
@@ -96,6 +98,6 @@ class Line:
 
 
 def _family(address: Address) -> socket.AddressFamily:
-    if not address.port:
+    if address.is_path:
         return socket.AF_UNIX
-    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return socket.AF_INET6 if address.is_ipv6 else socket.AF_INET

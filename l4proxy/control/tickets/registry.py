@@ -13,7 +13,7 @@ over its bound a backend loses the names that it has not shown for longest; wher
 together have too many, new ones are left out and counted. Of tombstones the oldest go first.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -233,6 +233,21 @@ class NameRegistry:
             )
             for name in known.members
         }
+
+    def shared(self, pool: PoolName, since: float) -> frozenset[frozenset[BackendName]]:
+        """Return the groups of backends, two or more each, that hold a key together.
+
+        Args:
+            pool: Whose.
+            since: Seconds; a name that a backend has not shown since then is not held against it.
+        """
+        known = self._pools.get(pool, _PoolNames())
+        holders = defaultdict[KeyName, set[BackendName]](set)
+        for owner in known.claims.keys() & known.members.keys():
+            for name, claim in known.claims[owner].items():
+                if claim.shown_at >= since:
+                    holders[name].add(owner)
+        return frozenset(frozenset(group) for group in holders.values() if len(group) > 1)
 
     def tombstones(self, pool: PoolName) -> int:
         """Return how many names of a pool lead nowhere."""

@@ -1,16 +1,16 @@
-"""The JSON documents of the admin API: keys, values, and that they are JSON."""
+"""The JSON documents of the daemon and its pools: keys, values, and that they are JSON."""
 
 import json
 
 import pytest
 
-from l4proxy.admin.view import backends_document, pools_document, state_of, status_document
+from l4proxy.admin.backends import backends_document
+from l4proxy.admin.view import pools_document, state_of, status_document
 from l4proxy.control.discovery import DnsFault, DnsStatistics
 from l4proxy.control.membership import SourceName
 from l4proxy.dataplane import counters as names
 from l4proxy.version import VERSION
-from routing import BackendName, PoolName
-from routing.health import HealthReason, ProbeFault, Verdict
+from routing import PoolName
 from tests.l4proxy.telemetry.fake import FakeBalancer
 
 APP = PoolName("app")
@@ -83,33 +83,6 @@ def test_pools_show_routes_bounds_and_decisions() -> None:
     assert api["routes"] == [route]
 
 
-def test_backends_show_room_and_counters() -> None:
-    """Each backend says whether it may have new sessions, why not, and what it did."""
-    balancer = FakeBalancer(rows=ROWS)
-    balancer.load.cells[1] = 10
-    first, second, third = backends_document(balancer, 0.0)["backends"]
-    assert first == {
-        "pool": "app",
-        "name": "a",
-        "address": "10.0.0.1:443",
-        "weight": 2,
-        "source": "static",
-        "health": None,
-        "eligible": True,
-        "reason": None,
-        "trust": "not required",
-        "connections_open": 0,
-        "forwarded": 8,
-        "dial_failures": {},
-        "bytes_to_backend": 7,
-        "bytes_to_client": 9,
-    }
-    assert (second["eligible"], second["reason"]) == (False, "full")
-    assert second["connections_open"] == 10
-    assert second["dial_failures"] == {"econnrefused": 4}
-    assert third["address"] == "[2001:db8::1]:443"
-
-
 def test_documents_are_json() -> None:
     """Every document can be written by a strict JSON writer."""
     balancer = FakeBalancer(rows=ROWS)
@@ -120,36 +93,6 @@ def test_documents_are_json() -> None:
     )
     for document in documents:
         assert json.loads(json.dumps(document, allow_nan=False)) == document
-
-
-def test_backends_show_their_health() -> None:
-    """The verdict, why, since when, how long a hold lasts; a pool with nobody well is open."""
-    balancer = FakeBalancer()
-    name, other = BackendName("a"), BackendName("b")
-    balancer.roster.held = {
-        (APP, name): Verdict(False, HealthReason.PROBES_FAILED, ProbeFault("refused")),
-        (APP, other): Verdict(False, HealthReason.DIALS_FAILED, until=112.0),
-    }
-    first, second, third = backends_document(balancer, 100.0)["backends"]
-    assert first["health"] == {
-        "healthy": False,
-        "reason": "probes_failed",
-        "fault": "refused",
-        "ejected": False,
-        "seconds": 10.0,
-        "held": None,
-    }
-    assert second["health"] is not None
-    assert (second["health"]["ejected"], second["health"]["held"]) == (True, 12.0)
-    assert third["health"] is None
-    assert pools_document(balancer, 100.0)["pools"][0]["open"]
-
-
-def test_a_backend_that_was_just_removed_is_shown_no_more() -> None:
-    """The snapshot may be a moment older than the roll."""
-    balancer = FakeBalancer()
-    balancer.roster.roll.delete(APP, BackendName("a"))
-    assert [each["name"] for each in backends_document(balancer, 0.0)["backends"]][:1] == ["b"]
 
 
 def test_pools_show_what_dns_says() -> None:

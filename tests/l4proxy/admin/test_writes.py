@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import http.client
 import json
+import math
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,12 @@ import pytest
 from l4proxy.admin.pages import reader
 from l4proxy.admin.replies import Answer
 from l4proxy.admin.server import serve_admin
-from l4proxy.admin.writes import MAX_BODY_BYTES, Change, writer
+from l4proxy.admin.writes import MAX_BODY_BYTES, Change, Revoking, writer
+from l4proxy.control.drains import find_member
 from l4proxy.control.listeners import UnixListener
 from l4proxy.control.membership import Member, TooMany
 from l4proxy.control.plan import TooManyBackends
+from l4proxy.revocation import Revocation
 from routing import Address, BackendName, PoolName
 from tests.l4proxy.telemetry.fake import FakeBalancer
 
@@ -32,6 +37,7 @@ class Changed(FakeBalancer):
         super().__init__()
         self.in_force = True
         self.error: Exception | None = None
+        self.drained: list[tuple[str, float | None]] = []
 
     async def put_backend(self, pool: PoolName, member: Member) -> Change:
         """Put it onto the roll."""
@@ -48,6 +54,26 @@ class Changed(FakeBalancer):
         await asyncio.sleep(0)
         gone = self.roster.roll.delete(pool, name)
         return Change(pool, gone, version=4, in_force=self.in_force)
+
+    async def drain_backend(self, called: str, seconds: float | None = None) -> Change:
+        """Note it, and keep sessions for an hour or as long as was asked for."""
+        pool, member = find_member(self.roster.roll, called)
+        self.drained.append((called, seconds))
+        left = 3_600.0 if seconds is None else seconds
+        deadline = None if math.isinf(left) else time.monotonic() + left
+        change = Change(pool, member, version=4, draining=True, deadline=deadline)
+        return replace(change, in_force=self.in_force)
+
+    async def revoke(self, found: Sequence[Revocation]) -> Revoking:
+        """Note it, and refute nobody."""
+        await asyncio.sleep(0)
+        refuted = self.roster.attestor.revoke(found)
+        return Revoking(refuted, version=4, in_force=self.in_force)
+
+    async def undrain_backend(self, called: str) -> Change:
+        """Say that it is done."""
+        pool, member = find_member(self.roster.roll, called)
+        return Change(pool, member, version=4, in_force=self.in_force)
 
 
 @contextlib.asynccontextmanager
@@ -168,6 +194,113 @@ pools: {app: {backends: ["10.0.0.1:443"], source: [10.0.0.5]}}
     assert (await ask(balancer, tmp_path, "PUT", f"{PAGE}/u", {"address": "unix:/b"}))[0] == 201
 
 
+DRAIN = "/api/v1/backends/{}/drain"
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "seconds", "deadline"),
+    [
+        ("a", b"", None, 3_600.0),
+        ("a", {}, None, 3_600.0),
+        ("app/a", {"timeout": "30m"}, 1_800.0, 1_800.0),
+        ("app%2Fa", {"timeout": "off"}, math.inf, None),
+    ],
+)
+async def test_a_backend_is_drained(
+    tmp_path: Path, name: str, document: object, seconds: float | None, deadline: float | None
+) -> None:
+    """With the time that the configuration gives it, or another one; the answer says which."""
+    balancer = Changed()
+    status, answer = await ask(balancer, tmp_path, "POST", DRAIN.format(name), document)
+    assert status == 200
+    assert balancer.drained == [(name.replace("%2F", "/"), seconds)]
+    assert answer.pop("deadline") == pytest.approx(deadline, abs=PATIENCE)
+    assert answer == {
+        "pool": "app",
+        "name": "a",
+        "address": "10.0.0.1:443",
+        "weight": 2,
+        "draining": True,
+        "snapshot": 4,
+        "in_force": True,
+    }
+
+
+async def test_a_drain_is_taken_back(tmp_path: Path) -> None:
+    """The answer says that the backend is drained no more; if workers lag, that too."""
+    balancer = Changed()
+    page = "/api/v1/backends/app/a/undrain"
+    status, answer = await ask(balancer, tmp_path, "POST", page, b"")
+    assert (status, answer["draining"], answer["deadline"]) == (200, False, None)
+    balancer.in_force = False
+    assert (await ask(balancer, tmp_path, "POST", page, {}))[0] == 202
+    assert balancer.drained == []
+
+
+@pytest.mark.parametrize(
+    ("page", "document", "status", "said"),
+    [
+        ("none/drain", b"", 404, "found no backend 'none', expected NAME or POOL/NAME"),
+        ("api/a/undrain", b"", 404, "found no backend 'api/a'"),
+        ("a/drain", b"{", 400, "found no JSON"),
+        ("a/drain", [], 400, "expected nothing, or a JSON object"),
+        ("a/drain", {"time": "1h"}, 400, "found the key 'time'"),
+        ("a/drain", {"timeout": 60}, 400, "did you mean 60s?"),
+        ("a/drain", {"timeout": "1d"}, 400, "expected a duration"),
+        ("a/undrain", {"timeout": "1h"}, 400, "found the key 'timeout', expected nothing"),
+        ("a/drain", b" " * (MAX_BODY_BYTES + 1), 400, "found more than"),
+    ],
+)
+async def test_what_is_no_drain_is_told(
+    tmp_path: Path, page: str, document: object, status: int, said: str
+) -> None:
+    """What was found and what was expected; nothing has changed."""
+    balancer = Changed()
+    found, answer = await ask(balancer, tmp_path, "POST", f"/api/v1/backends/{page}", document)
+    assert (found, balancer.drained) == (status, [])
+    assert said in str(answer["error"])
+
+
+async def test_something_is_revoked(tmp_path: Path) -> None:
+    """What it is stands in one list; how many it hits is told."""
+    balancer = Changed()
+    wanted = {"revoke": ["key:" + "ab" * 32, "chip:00112233"]}
+    for in_force, status in ((True, 200), (False, 202)):
+        balancer.in_force = in_force
+        done = await ask(balancer, tmp_path, "POST", "/api/v1/revocations", wanted)
+        assert done == (status, {"refuted": 0, "snapshot": 4, "in_force": in_force})
+    assert len(balancer.roster.attestor.revocations) == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({}, "revoke"),
+        ({"revoke": []}, "revoke"),
+        ({"revoke": "chip:00112233"}, "revoke"),
+        ({"revoke": ["chip:00"]}, "expected key:HEX"),
+        ({"revoke": [5]}, "expected key:HEX"),
+        ({"revoked": ["chip:00112233"]}, "found the key 'revoked'"),
+    ],
+)
+async def test_what_is_no_revocation_is_told(tmp_path: Path, wanted: object, said: str) -> None:
+    """Nothing of it is taken."""
+    balancer = Changed()
+    status, found = await ask(balancer, tmp_path, "POST", "/api/v1/revocations", wanted)
+    assert status == 400
+    assert said in str(found["error"])
+    assert not balancer.roster.attestor.revocations
+
+
+async def test_a_name_of_two_pools_is_told(tmp_path: Path) -> None:
+    """The pools are named; with one of them in front the name is clear."""
+    balancer = Changed()
+    balancer.roster.roll.put(PoolName("api"), Member(BackendName("a"), Address("10.0.0.9", 1)))
+    status, answer = await ask(balancer, tmp_path, "POST", DRAIN.format("a"), b"")
+    assert (status, "in the pools app, api" in str(answer["error"])) == (409, True)
+    assert (await ask(balancer, tmp_path, "POST", DRAIN.format("api/a"), b""))[0] == 200
+
+
 async def test_names_and_addresses_that_are_taken(tmp_path: Path) -> None:
     """A conflict is no mistake of form."""
     status, answer = await ask(Changed(), tmp_path, "PUT", f"{PAGE}/a", GOOD)
@@ -208,10 +341,20 @@ async def test_the_pages_are_there_too(tmp_path: Path) -> None:
     assert (await ask(Changed(), tmp_path, "GET", "/healthz"))[0] == 200
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_the_other_door_refuses_writes(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "page"),
+    [
+        ("PUT", f"{PAGE}/a"),
+        ("DELETE", f"{PAGE}/a"),
+        ("POST", DRAIN.format("a")),
+        ("POST", DRAIN.format("app/a")),
+        ("POST", "/api/v1/backends/a/undrain"),
+        ("POST", "/api/v1/revocations"),
+    ],
+)
+async def test_the_other_door_refuses_writes(tmp_path: Path, method: str, page: str) -> None:
     """Where anybody of this machine may ask, nobody may change."""
     async with serving(reader(FakeBalancer()), tmp_path / "admin.sock") as path:
-        status, answer = await asyncio.to_thread(_ask, path, method, f"{PAGE}/a", b"")
+        status, answer = await asyncio.to_thread(_ask, path, method, page, b"")
     assert status == 403
     assert "writes only over the unix socket" in str(answer["error"])

@@ -7,7 +7,9 @@ import pytest
 
 from l4proxy.cli import main
 from l4proxy.config import parse_config
-from tests.l4proxy.cli.calls import call, written
+from l4proxy.routable import RoutingKey
+from l4proxy.secret_file import write_secret
+from tests.l4proxy.cli.calls import CONFIG, call, written
 
 
 def test_a_good_configuration_is_written_out(tmp_path: Path) -> None:
@@ -97,3 +99,24 @@ def test_too_many_backends_are_unusable(
     monkeypatch.setattr("l4proxy.control.plan.MAX_BACKENDS", 2)
     assert main(["check", str(written(tmp_path))]) == 2
     assert "at most 2" in capsys.readouterr().err
+
+
+def test_a_routing_key_that_cannot_be_loaded_is_a_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What would keep a daemon from starting is found already; no secret is told."""
+    file = tmp_path / "key"
+    key = RoutingKey.fresh()
+    write_secret(file, key.line())
+    sticky = f"{{backends: [10.0.1.1:443], sticky: {{routable_keys: [{file}]}}}}"
+    path = str(written(tmp_path, CONFIG.replace('["10.0.1.1:443"]', sticky)))
+    assert main(["check", path]) == 0
+    told = capsys.readouterr().out
+    assert str(file) in told
+    assert key.secret.hex() not in told
+    file.chmod(0o644)
+    assert main(["check", path]) == 2
+    assert f"pools.api.sticky.routable_keys[0]: {file}: found mode 0644" in capsys.readouterr().err
+    assert main(["check", path, "--json"]) == 2
+    (mistake,) = json.loads(capsys.readouterr().out)["mistakes"]
+    assert mistake["path"] == "pools.api.sticky.routable_keys[0]"

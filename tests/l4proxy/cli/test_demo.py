@@ -15,9 +15,10 @@ def test_once_ends_by_itself_with_everything_checked() -> None:
     run = call("demo", "--once", "--sessions", "6")
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stderr == ""
-    assert run.stdout.count("✓") == 7
+    assert run.stdout.count("✓") == 8
     assert "✗" not in run.stdout
     assert "UNRECOGNIZED_NAME" in run.stdout
+    assert "delta is refuted: pcr0" in " ".join(run.stdout.split())
     assert all(len(line) <= 80 for line in run.stdout.splitlines())
 
 

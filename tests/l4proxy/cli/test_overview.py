@@ -6,11 +6,22 @@ from typing import TypeVar, cast
 
 import pytest
 
+from l4proxy.admin.backends import backends_document
 from l4proxy.admin.client import AdminClient, AdminUnavailable
-from l4proxy.admin.view import backends_document, status_document
+from l4proxy.admin.trust import attestation_document
+from l4proxy.admin.view import status_document
 from l4proxy.cli import overview
 from l4proxy.cli.overview import counted, look, show, watch, watch_as_json
+from l4proxy.control.attesting.subject import AttestationRules
+from l4proxy.control.attesting.trust import Trust
+from l4proxy.control.plan import Cells, Room, Standing, plan
+from l4proxy.control.tickets.registry import NameStatistics
+from l4proxy.control.tickets.subject import Standing as TicketStanding
+from l4proxy.control.tickets.visit import TicketFault
 from l4proxy.dataplane import counters as names
+from routing import BackendName, PoolName
+from tests.l4proxy.control.attesting.enclave import KINDS, WRONG
+from tests.l4proxy.control.attesting.verdicts import BY_NONCE, NOW, verdict
 from tests.l4proxy.telemetry.fake import FakeBalancer
 
 ROWS = [
@@ -68,6 +79,24 @@ def test_everything_is_on_one_screen(
     assert all(len(line) <= 80 for line in told.splitlines())
 
 
+def test_drains_and_tickets_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """How long a drained backend keeps its sessions; names of tickets, or why none are known."""
+    balancer = FakeBalancer()
+    pool, (a, b) = PoolName("app"), (BackendName("a"), BackendName("b"))
+    drains = {(pool, a): 3_723.0, (pool, b): None}
+    standing = Standing(balancer.roster.roll, drains=drains)
+    balancer.snapshot = plan(balancer.config, Cells(), Room(1, 1_064), standing)
+    balancer.roster.tickets = {
+        (pool, a): (TicketStanding(None, 0.0), NameStatistics(4_321)),
+        (pool, b): (TicketStanding(TicketFault.NO_TICKETS, 0.0), NameStatistics()),
+        (PoolName("api"), BackendName("[2001:db8::1]:443")): (TicketStanding(), NameStatistics()),
+    }
+    show(look(Asked(balancer, 1)))
+    told = " ".join(capsys.readouterr().out.split())
+    for part in ("draining,", "1:02:03", "4,321", "tickets:", "no_tickets"):
+        assert part in told
+
+
 def test_what_is_zero_is_left_out() -> None:
     """Of many reasons only those that occurred are shown."""
     assert counted({"a": 0, "b": 2, "c": 1_000}) == "b 2, c 1,000"
@@ -88,3 +117,19 @@ def test_scripts_watch_lines(balancer: FakeBalancer, capsys: pytest.CaptureFixtu
         watch_as_json(Asked(balancer, 3))
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["status"]["state"] for line in lines] == ["ready"] * 3
+
+
+def test_what_is_not_proved_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """The check that failed, by its name; and what makes trust less than it looks."""
+    balancer = FakeBalancer()
+    pool, key = PoolName("app"), b"k" * 32
+    rules = AttestationRules(BY_NONCE, KINDS, enforced=False)
+    balancer.roster.attestor.watch({pool: balancer.roster.members(pool)}, {pool: rules})
+    overview = look(Asked(balancer, 1))
+    document = attestation_document(Trust().judged(verdict(WRONG), key, NOW), rules, NOW)
+    overview["backends"][0] |= {"trust": "refuted", "attestation": document}
+    show(overview)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "refuted: pcr0" in told
+    assert "attestation is observed only, NOT enforced" in told
+    assert "SIMULATED evidence" in told

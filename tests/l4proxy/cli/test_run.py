@@ -32,6 +32,20 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
+def test_a_routing_key_that_is_missing_is_told(tmp_path: Path) -> None:
+    """A file that the configuration names and nobody can read is status 2, before it serves."""
+    text = f"""
+listeners: ["127.0.0.1:0"]
+routes: {{app.example.com: app}}
+pools: {{app: {{backends: ["127.0.0.1:9"], sticky: {{routable_keys: [{tmp_path}/key]}}}}}}
+"""
+    run = call("run", written(tmp_path, text))
+    assert run.returncode == 2
+    assert f"pools.app.sticky.routable_keys[0]: {tmp_path}/key: No such file" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "ready" not in run.stderr
+
+
 @pytest.mark.parametrize("taken", ["listener", "admin"])
 def test_a_taken_address_is_told(tmp_path: Path, taken: str) -> None:
     """An address that somebody else has is status 1, with the address."""

@@ -23,7 +23,7 @@ def test_a_running_daemon_is_shown(tmp_path: Path) -> None:
         document = call("status", "--admin", admin, "--json")
     assert text.returncode == document.returncode == 0
     host, port = balancer.address
-    for part in ("ready", f"{host}:{port}", "1 of 1 ready", "127.0.0.1:9", "new sessions"):
+    for part in ("ready", f"{host}:{port}", "1 of 1 ready", "127.0.0.1:9", "sessions", "names"):
         assert part in text.stdout
     found = json.loads(document.stdout)
     assert found["status"]["state"] == "ready"

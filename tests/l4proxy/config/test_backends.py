@@ -2,7 +2,7 @@
 
 import pytest
 
-from l4proxy.config import BackendSettings, DiscoverySettings, ProxyHeader
+from l4proxy.config import BackendSettings, DiscoverySettings, ProxyProtocol
 from routing import Address
 from tests.l4proxy.config.texts import LEAST, messages_of, mistakes_of, parse
 
@@ -31,13 +31,13 @@ def test_a_backend_may_be_a_unix_socket(text: str) -> None:
     ("text", "header"),
     [
         ("10.0.0.1:1", None),
-        ("{address: '10.0.0.1:1', proxy_protocol: off}", ProxyHeader.OFF),
-        ("{address: '10.0.0.1:1', proxy_protocol: v1}", ProxyHeader.V1),
+        ("{address: '10.0.0.1:1', proxy_protocol: off}", ProxyProtocol.OFF),
+        ("{address: '10.0.0.1:1', proxy_protocol: v1}", ProxyProtocol.V1),
         ("{dns: {name: a.b, port: 1}}", None),
-        ("{dns: {name: a.b, port: 1}, proxy_protocol: v2}", ProxyHeader.V2),
+        ("{dns: {name: a.b, port: 1}, proxy_protocol: v2}", ProxyProtocol.V2),
     ],
 )
-def test_a_backend_may_differ_from_its_pool(text: str, header: ProxyHeader | None) -> None:
+def test_a_backend_may_differ_from_its_pool(text: str, header: ProxyProtocol | None) -> None:
     """Off is a choice too; None is its pool's."""
     assert entry_of(text).proxy_protocol is header
 

@@ -108,6 +108,7 @@ def test_every_default_is_shown() -> None:
                 },
                 "health": False,
                 "passive_health": True,
+                "attestation": False,
                 "proxy_protocol": False,
                 "source": (),
                 "timeouts": {

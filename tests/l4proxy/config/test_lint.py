@@ -192,3 +192,23 @@ def test_connections_need_source_ports(text: str, machine: Machine, fits: bool) 
     """One address can be dialled from so many ports; what may need more is pointed at."""
     said = advice(text, machine)
     assert [line.partition(":")[0] for line in said] == ([] if fits else ["pools.app"])
+
+
+@pytest.mark.parametrize(
+    "health", ["off", "tcp", "{type: http, tls: false}"], ids=["none", "tcp", "plain"]
+)
+def test_attestation_wants_probes_that_meet_the_key(health: str) -> None:
+    """Else nobody looks at it from one proof to the next."""
+    asked = f"health: {health}\nattestation: {{policy: x, every: 10m}}"
+    (said,) = advice(with_pool(asked))
+    assert said.startswith("pools.app.attestation: no probe looks at certificates here")
+    assert "after up to 10m" in said
+
+
+@pytest.mark.parametrize("health", ["tls", "http"])
+def test_observing_is_pointed_at(health: str) -> None:
+    """It is for the first day, and enforcing for all others."""
+    asked = f"health: {health}\nattestation: {{policy: x, mode: observe}}"
+    (said,) = advice(with_pool(asked))
+    assert said.startswith("pools.app.attestation.mode: observe")
+    assert advice(with_pool(asked.replace("observe", "enforce"))) == []

@@ -27,7 +27,7 @@ pools:
       - {address: 10.0.0.2:443, weight: 0, wieght: 1}
       - {name: nameless}
     balance: roundrobin
-    attestation: {policy: policies/app.yaml}
+    attestation: {evidence: well-known}
     health: {type: tsl, every: 1s, timeout: 2s}
     timeouts: {connect: 3, idle: 1h}
     timeouts: {}
@@ -54,7 +54,7 @@ EXPECTED = [
         "pools.app.balance",
         "found 'roundrobin', expected affinity, least_sessions, random_two or round_robin",
     ),
-    (16, 5, "pools.app.attestation", "not in this version"),
+    (16, 18, "pools.app.attestation.policy", "is missing"),
     (17, 20, "pools.app.health.type", "found 'tsl', expected tcp, tls or http (did you mean tls?)"),
     (17, 45, "pools.app.health.timeout", "found 2s, expected at most `every`, 1s"),
     (18, 25, "pools.app.timeouts.connect", "did you mean 3s?"),

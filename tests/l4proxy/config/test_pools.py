@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from l4proxy.config import PoolSettings, ProxyHeader
+from l4proxy.config import PoolSettings, ProxyProtocol
 from tests.l4proxy.config.texts import LEAST, messages_of, parse, with_pool
 
 
@@ -18,7 +18,7 @@ def test_a_pool_asks_for_nothing_by_default() -> None:
     """No probes, no header, no source; failing dials are noticed all the same."""
     pool = pool_of(LEAST)
     assert (pool.health, pool.passive_health) == (None, True)
-    assert (pool.proxy_protocol, pool.source) == (ProxyHeader.OFF, ())
+    assert (pool.proxy_protocol, pool.source) == (ProxyProtocol.OFF, ())
 
 
 def test_backends_are_static_or_found() -> None:
@@ -42,7 +42,7 @@ def test_a_pool_may_have_only_backends_that_are_found() -> None:
 )
 def test_backends_may_get_a_proxy_header(word: str, header: str) -> None:
     """In one of two versions, or none."""
-    assert pool_of(with_pool(f"proxy_protocol: {word}")).proxy_protocol == ProxyHeader(header)
+    assert pool_of(with_pool(f"proxy_protocol: {word}")).proxy_protocol == ProxyProtocol(header)
 
 
 @pytest.mark.parametrize(

@@ -165,3 +165,26 @@ def test_what_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
     with pytest.raises(CannotListen, match="No such file or directory"):
         UnixListener(tmp_path / "nowhere" / "admin.sock")
+
+
+def test_two_daemons_that_start_at_once_do_not_take_each_others_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that is bound and does not listen yet is not taken for one that nobody serves."""
+    path = tmp_path / "admin.sock"
+    monkeypatch.setattr("l4proxy.control.listeners.LOCK_SECONDS", 0.0)
+    change = Path.chmod
+    tried: list[str] = []
+
+    def chmod(found: Path, mode: int) -> None:
+        with pytest.raises(CannotListen) as refusal:
+            UnixListener(path)
+        tried.append(str(refusal.value))
+        change(found, mode)
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    listener = UnixListener(path)
+    assert len(tried) == 1
+    assert "another process has locked the folder" in tried[0]
+    with listener.sock, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))

@@ -184,9 +184,42 @@ def test_what_holds_sessions_is_in_the_snapshot() -> None:
     assert (first.returned_at, second.returned_at) == (None, 50.0)
     assert (pool.hashing, pool.slow_start) == (Hashing.MAGLEV, 30.0)
     assert pool.external_psks == ExternalPsks({b"device": BackendName("b")})
-    assert pool.ticket_names.owners(bytes(20)) == {BackendName("a")}
+    assert pool.ticket_names.owners(bytes(20)) == frozenset({BackendName("a")})
     assert pool.routable is keys
     assert found.sessions[APP] == SessionRules(60.0, 5.0, by_connections=True)
+
+
+@pytest.mark.parametrize(
+    ("barred", "drained", "expected"),
+    [
+        ({}, {}, (True, False, False, None)),
+        ({}, {"a": 90.0}, (True, False, True, 90.0)),
+        ({"a": None}, {}, (False, False, False, None)),
+        ({"a": None}, {"a": None}, (False, False, True, None)),
+        ({"a": 70.0}, {}, (False, False, True, 70.0)),
+        ({"a": 70.0}, {"a": 90.0}, (False, False, True, 70.0)),
+        ({"a": 70.0}, {"a": None}, (False, False, True, 70.0)),
+        ({"a": -math.inf}, {}, (False, True, False, None)),
+        ({"a": -math.inf}, {"a": 90.0}, (False, True, True, 90.0)),
+        ({"b": -math.inf}, {}, (True, False, False, None)),
+    ],
+)
+def test_who_has_no_proof_gets_nothing_new(
+    barred: dict[str, float | None],
+    drained: dict[str, float | None],
+    expected: tuple[bool, bool, bool, float | None],
+) -> None:
+    """And loses what it has: at once if it is refuted, by and by if its proof has ended."""
+    config = parse_config(STICKY, "sticky")
+    standing = Standing(
+        Roll(config),
+        drains={key("app", name): end for name, end in drained.items()},
+        barred={key("app", name): end for name, end in barred.items()},
+    )
+    found = plan(config, Cells(), ROOM, standing)
+    first = decode_snapshot(encode_snapshot(found)).pools.pools[APP].backends[0]
+    assert first == found.pools.pools[APP].backends[0]
+    assert (first.trusted, first.refuted, first.draining, first.drain_deadline) == expected
 
 
 def test_sessions_are_sticky_unless_somebody_says_otherwise() -> None:

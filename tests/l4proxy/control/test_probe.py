@@ -22,7 +22,6 @@ from tests.l4proxy.control.servers import (
     backend,
     find,
     free_port,
-    make_certificate,
     nginx,
     running,
     wait_for,
@@ -37,12 +36,6 @@ WELL = Outcome()
 SHORT = 0.3
 
 ALERT = bytes.fromhex("15 0303 0002 02 70")  # unrecognized_name, fatal
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """A certificate for all servers of this module."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 def failed(fault: str) -> Outcome:
@@ -133,6 +126,17 @@ async def test_tls_completes_the_handshake(
         assert await probe(visits.address, TLS) == WELL
         assert await visits.ended() == "fin"
     assert names == [NAME]
+
+
+async def test_what_a_backend_shows_is_told(certificate: Certificate) -> None:
+    """Its certificate as it stands, for whoever knows what it should be; TCP shows none."""
+    expected = ssl.PEM_cert_to_DER_cert(certificate.chain.read_text(encoding="ascii"))
+    refuses = then_ends(b"HTTP/1.1 500 No\r\n\r\n")
+    async with backend(refuses, context=certificate.context()) as visits:
+        assert (await probe(visits.address, Probe())).certificate == expected
+        refused = await probe(visits.address, Probe(ProbeType.HTTP))
+        assert (refused.fault, refused.certificate) == ("http_status:500", expected)
+        assert (await probe(visits.address, TCP)).certificate == b""
 
 
 async def test_a_name_is_not_needed(certificate: Certificate) -> None:

@@ -95,6 +95,18 @@ def states(prober: Prober) -> Mapping[BackendName, bool]:
     return {name: verdict.healthy for name, verdict in prober.verdicts(APP).items()}
 
 
+async def test_certificates_are_passed_on() -> None:
+    """Whoever attests hears of each that a backend shows, answer or not; TCP shows none."""
+    shown: list[tuple[PoolName, BackendName, bytes]] = []
+    backends = Backends()
+    backends.outcomes[1] = Outcome(ProbeFault("http_status:500"), certificate=b"der")
+    prober = Prober(Told(), backends.ask, lambda *seen: shown.append(seen))
+    async with running(prober):
+        prober.watch(pools(a=1, b=2), {APP: QUICK})
+        await until(lambda: shown and backends.probed.count(2) > 1)
+    assert set(shown) == {(APP, A, b"der")}
+
+
 async def test_real_backends_come_and_go(tmp_path: Path) -> None:
     """A real backend is healthy; when it stops listening it is unhealthy, and told so once."""
     told = Told()

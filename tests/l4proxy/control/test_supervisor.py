@@ -7,26 +7,38 @@ import os
 import resource
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from l4proxy.config import load_config
+from l4proxy.config import ConfigError, load_config
 from l4proxy.control import plan as plan_module
+from l4proxy.control import roster as roster_module
 from l4proxy.control import supervisor as module
+from l4proxy.control.attesting.revoked import MAX_REVOCATIONS, TooManyRevocations
 from l4proxy.control.listeners import CannotListen
 from l4proxy.control.log_writer import CannotLog
 from l4proxy.control.membership import Member, MembershipError
 from l4proxy.control.plan import Cells, TooManyBackends
 from l4proxy.control.supervisor import Supervisor, raise_descriptor_limit, run
-from routing import Address, BackendName, PoolName
-from tests.l4proxy.control.test_workers import until
+from l4proxy.control.workers import Seat
+from l4proxy.messages import Observed, Ready
+from l4proxy.revocation import Revocation, Revoked
+from l4proxy.routable import RoutingKey, RoutingKeys
+from l4proxy.secret_file import write_secret
+from routing import Address, Backend, BackendName, PoolName, RoutableNames
+from tests.e2e.backends import Backend as TlsBackend
+from tests.l4proxy.control.attesting.enclave import write_policy
+from tests.l4proxy.control.servers import PATIENCE_SECONDS, make_certificate
+from tests.l4proxy.control.test_workers import SEEN, saying, until, worker
+from tests.l4proxy.control.tickets.stacks import Rotating
 
 PLAIN = """
 listeners: ["127.0.0.1:0"]
 routes: {app.example.com: app}
-pools: {app: ["127.0.0.1:1"]}
+pools: {app: {backends: ["127.0.0.1:1"], sticky: off}}
 workers: 1
 admin: off
 shutdown: {timeout: 30s}
@@ -288,7 +300,7 @@ async def test_a_plan_without_cells_is_tried_again(
 async def test_the_admin_api_has_two_doors(path: Path, tmp_path: Path) -> None:
     """Both are opened as configured; the file of the socket is gone at the end."""
     door = tmp_path / "admin.sock"
-    rewrite(path, PLAIN.replace("off", f"{{address: 127.0.0.1:0, socket: {door}}}"))
+    rewrite(path, PLAIN.replace("admin: off", f"admin: {{address: 127.0.0.1:0, socket: {door}}}"))
     async with running(path) as supervisor:
         assert supervisor.admin_address is not None
         for connect in (
@@ -323,3 +335,147 @@ def test_a_log_that_cannot_be_opened_is_told_before_anything_runs(path: Path) ->
     rewrite(path, f"{PLAIN}access_log: {path.parent}\n")
     with pytest.raises(CannotLog, match="cannot write the access log"):
         run(path, load_config(path))
+
+
+# --- drains, tickets, keys ------------------------------------------------------------------------
+
+
+async def test_a_backend_is_drained_and_undrained(path: Path) -> None:
+    """When the answer comes, every worker decides by the change; a reload keeps it."""
+    async with running(path) as supervisor:
+
+        def backend() -> Backend:
+            return supervisor.snapshot.pools.pools[APP].backends[0]
+
+        change = await supervisor.drain_backend("127.0.0.1:1", 60.0)
+        assert (change.draining, change.in_force) == (True, True)
+        assert supervisor.seats[0].applied >= change.version > 1
+        assert (backend().draining, backend().drain_deadline) == (True, change.deadline)
+        supervisor.reload()
+        assert backend().draining
+        again = await supervisor.drain_backend("app/127.0.0.1:1")
+        assert (again.deadline, again.in_force) == (change.deadline, True)
+        done = await supervisor.undrain_backend("127.0.0.1:1")
+        assert (done.draining, done.deadline, done.in_force) == (False, None, True)
+        assert not backend().draining
+        assert backend().returned_at is not None
+        for wrong in (supervisor.drain_backend("other"), supervisor.undrain_backend("other")):
+            with pytest.raises(MembershipError, match="found no backend 'other'"):
+                await wrong
+
+
+def with_keys(folder: Path) -> str:
+    """The plain configuration with one routing key, whose file may be missing."""
+    return PLAIN.replace(
+        "sticky: off", f"sticky: {{tickets: false, routable_keys: [{folder}/key]}}"
+    )
+
+
+def test_a_key_that_cannot_be_loaded_is_told_before_anything_runs(path: Path) -> None:
+    """Nothing listens yet: the configuration is at fault."""
+    rewrite(path, with_keys(path.parent))
+    with pytest.raises(ConfigError, match=r"pools.app.sticky.routable_keys\[0\].*No such file"):
+        run(path, load_config(path))
+
+
+async def test_policies_are_loaded_anew_or_nothing_is_changed(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake in a policy is one of the configuration: at the start, and with a reload."""
+    policy = path.parent / "policy.yaml"
+    text = PLAIN.replace("sticky: off", "sticky: off, attestation: {policy: policy.yaml}")
+    rewrite(path, text)
+    with pytest.raises(ConfigError, match=r"policy\.yaml: cannot be read: No such file"):
+        Supervisor(path, load_config(path))
+    write_policy(policy)
+    async with running(path) as supervisor:
+
+        def asked() -> bytes:
+            found = supervisor.roster.attestor.rules(APP)
+            return b"" if found is None else found.policy.digest
+
+        before = asked()
+        assert before
+        assert not supervisor.snapshot.pools.pools[APP].backends[0].trusted
+        policy.write_text("accept: 5\n", encoding="utf-8")
+        supervisor.reload()
+        assert "reload: nothing was changed" in caplog.text
+        assert f"{policy}:1:9: accept: found 5" in caplog.text
+        assert (asked(), supervisor.version) == (before, 1)
+        write_policy(policy, allow_debug=True)
+        supervisor.reload()
+        assert asked() != before
+
+
+async def test_a_revocation_is_in_force_when_it_is_answered(path: Path) -> None:
+    """With how many it has hit; once there is no room nothing is changed."""
+    async with running(path) as supervisor:
+        done = await supervisor.revoke([Revocation(Revoked.CHIP, b"chip")])
+        assert (done.refuted, done.in_force) == (0, True)
+        many = [Revocation(Revoked.CHIP, n.to_bytes(5)) for n in range(MAX_REVOCATIONS)]
+        with pytest.raises(TooManyRevocations):
+            await supervisor.revoke(many)
+        assert len(supervisor.roster.attestor.revocations) == 1
+
+
+async def test_keys_are_loaded_anew_or_nothing_is_changed(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reload reads the files again; one that is no key leaves everything as it was."""
+    file = path.parent / "key"
+    old, new = RoutingKey.fresh(), RoutingKey.fresh()
+    write_secret(file, old.line())
+    rewrite(path, with_keys(path.parent))
+    async with running(path) as supervisor:
+
+        def key() -> RoutableNames | None:
+            return supervisor.snapshot.pools.pools[APP].routable
+
+        assert key() == RoutingKeys([old])
+        file.chmod(0o640)
+        supervisor.reload()
+        assert "reload: nothing was changed" in caplog.text
+        assert "found mode 0640" in caplog.text
+        assert (key(), supervisor.version) == (RoutingKeys([old]), 1)
+        file.unlink()
+        write_secret(file, new.line())
+        supervisor.reload()
+        assert key() == RoutingKeys([new])
+    assert not any(each.secret.hex() in caplog.text for each in (old, new))
+
+
+async def test_a_name_that_a_client_waits_for_is_published_at_once(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker asked for does not wait until changes have gathered."""
+    monkeypatch.setattr(roster_module, "HOLD_SECONDS", PATIENCE_SECONDS)
+    certificate = make_certificate(tmp_path)
+    held = Rotating(certificate.context())
+    with TlsBackend(held) as server:
+        rewrite(
+            path, PLAIN.replace("127.0.0.1:1", f"127.0.0.1:{server.port}").replace("off}}", "{}}}")
+        )
+        async with running(path) as supervisor:
+
+            def names() -> int:
+                return len(supervisor.snapshot.pools.pools[APP].ticket_names.names)
+
+            await until(lambda: names() == 1)
+            monkeypatch.setattr(module, "PUBLISH_SECONDS", 10 * PATIENCE_SECONDS)
+            await supervisor.put_backend(APP, Member(BackendName("new"), Address("::1", 2)))
+            held.context = certificate.context()
+            supervisor.roster.ask(APP)
+            await until(lambda: names() == 2)
+
+
+async def test_what_one_worker_observes_the_others_are_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of three workers observes something: each is told of two, never of its own."""
+    told = Counter[int]()
+    monkeypatch.setattr(Seat, "tell", lambda seat, _: told.update([seat.number]))
+    monkeypatch.setattr(module, "KILL_SECONDS", 0.2)
+    worker(monkeypatch, saying(Ready(1), Observed((SEEN,))))
+    rewrite(path, PLAIN.replace("workers: 1", "workers: 3").replace("30s", "0s"))
+    async with running(path):
+        await until(lambda: told == {0: 2, 1: 2, 2: 2})

@@ -4,6 +4,7 @@ import pytest
 
 from l4proxy.control import totals as module
 from l4proxy.control.totals import Totals
+from l4proxy.dataplane.counters import OTHER
 from l4proxy.messages import Report
 
 
@@ -46,13 +47,61 @@ def test_a_worker_that_counts_backwards_lowers_nothing() -> None:
 
 
 def test_inventing_counters_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound new counters are left out and counted; those that are known go on."""
+    """Beyond the bound new ones are left out or counted together; those that are known go on."""
     monkeypatch.setattr(module, "MAX_COUNTERS", 10)
     totals = Totals()
     for life in range(3):
         totals.take(0, report(*[("refused", f"{life}-{number}", 1) for number in range(15)]))
         totals.take(0, report(("refused", f"{life}-0", 2)))
         totals.close(0)
-    assert len(list(totals)) == 10
+    assert len(list(totals)) == 11
     assert totals.count("refused", "0-0") == 2
-    assert totals.ignored == 3 * 5 + 2 * 10
+    assert totals.count("refused", OTHER) == 2 * (2 + 9)
+    assert totals.ignored == 3 * 5
+
+
+def test_names_that_nothing_is_counted_under_are_left_out() -> None:
+    """A worker makes up no counter, neither while it runs nor as the label of what ended."""
+    totals = Totals()
+    totals.take(0, report(("invented", "", 5), ("invented", "", 0), ("accepted", "", 1)))
+    totals.close(0)
+    assert list(totals) == [("accepted", "", 1)]
+    assert totals.ignored == 2
+
+
+def test_what_a_worker_forgets_moves_and_no_sum_falls() -> None:
+    """The counts of a backend that is gone go on under another label, those of the ended too."""
+    totals = Totals()
+    seen = []
+
+    def look() -> None:
+        seen.append(sum(count for name, _, count in totals if name == "forwarded"))
+
+    totals.take(0, report(("forwarded", "app/b0", 3)))
+    totals.close(0)
+    totals.take(0, report(("forwarded", "app/b0", 4), ("forwarded", "app/b1", 1)))
+    look()
+    totals.take(0, report(("forwarded", "app/b0", 0)))
+    look()
+    assert list(totals) == [("forwarded", OTHER, 7), ("forwarded", "app/b1", 1)]
+    totals.take(0, report(("forwarded", "app/b0", 2)))  # it has come back
+    look()
+    totals.take(0, report(("forwarded", "app/b0", 0)))
+    totals.close(0)
+    look()
+    assert totals.count("forwarded", OTHER) == 9
+    assert seen == [8, 8, 10, 10]
+
+
+def test_backends_that_come_and_go_leave_room_for_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many there were, each new one is counted under its own label while it is there."""
+    monkeypatch.setattr(module, "MAX_COUNTERS", 3)
+    totals = Totals()
+    for life in range(50):
+        totals.take(0, report(("forwarded", f"app/b{life}", 1)))
+        assert totals.count("forwarded", f"app/b{life}") == 1
+        totals.take(0, report(("forwarded", f"app/b{life}", 0)))
+    assert totals.ignored == 0
+    assert list(totals) == [("forwarded", OTHER, 50)]

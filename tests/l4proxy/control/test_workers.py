@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,24 +21,42 @@ from l4proxy.control.listeners import bind
 from l4proxy.control.log_writer import AccessLog
 from l4proxy.control.totals import Totals
 from l4proxy.control.workers import Commons, Seat
-from l4proxy.messages import Applied, Listen, Log, Message, Publish, Report, encode
+from l4proxy.messages import (
+    MAX_OBSERVED,
+    Applied,
+    Listen,
+    Log,
+    Message,
+    Observed,
+    Publish,
+    Report,
+    Unknown,
+    encode,
+)
 from l4proxy.shared_load import TOTAL, SharedLoad, create
-from l4proxy.snapshot import encode_snapshot
-from routing import Address
+from l4proxy.shared_sessions import create_sessions
+from l4proxy.snapshot_cbor import encode_snapshot
+from routing import Address, BackendName, Observation, PoolName, TokenKey
 from tests.l4proxy.dataplane.room import snapshot
 
 PATIENCE_SECONDS = 20.0
+SEEN = Observation(PoolName("app"), TokenKey(b"key"), BackendName("a"), b"net", 0.0)
 PUBLISH = Publish(1, encode_snapshot(snapshot(1)))
 
 
 @pytest.fixture
 def commons() -> Iterator[Commons]:
     """The load table and the totals of one seat."""
-    descriptor = create(1)
+    descriptor, sessions = create(1), create_sessions(1)
     load = SharedLoad(descriptor, 1)
-    yield Commons(load, descriptor, 1, Totals(), AccessLog(None), asyncio.Event())
+    yield Commons(
+        *(load, descriptor, sessions, 1, Totals(), AccessLog(None), asyncio.Event()),
+        ask=lambda _: None,
+        spread=lambda *_: None,
+    )
     load.close()
     os.close(descriptor)
+    os.close(sessions)
 
 
 @pytest.fixture
@@ -105,7 +124,7 @@ async def test_of_several_snapshots_the_last_is_sent(
     seat: Seat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Snapshots that come faster than they may be sent are skipped, never the last."""
-    monkeypatch.setattr(module, "PUBLISH_SECONDS", 0.3)
+    monkeypatch.setattr(module, "HURRY_SECONDS", 0.3)
     async with occupied(seat):
         await until(lambda: seat.applied == 1)
         for version in range(2, 60):
@@ -218,6 +237,10 @@ async def test_one_that_cannot_be_started_is_tried_again(
     [
         ("channel.sendall(b'GET / HTTP/1.1')", "found a frame of 1195725856 bytes"),
         ("say(b'\\x00')", "found a frame of 1 bytes, expected one of"),
+        (
+            "say(b'\\x82\\x65ready\\xd8\\x1e\\x82' + (b'\\xc2\\x58\\xff' + b'x' * 255) * 2)",
+            "is not CBOR",
+        ),
         ("say(b'\\x81' * 100000)", "is not CBOR"),
         (f"say({encode(Publish(1, b''))!r})", "found Publish, which only we may send"),
         (f"say({encode(Listen(('x',)))!r})", "found Listen, which only we may send"),
@@ -255,13 +278,51 @@ async def test_numbers_without_measure_harm_nobody(
         assert commons.totals.count("accepted") == most
 
 
-async def test_one_that_hangs_up_is_let_be_until_it_ends(
-    seat: Seat, monkeypatch: pytest.MonkeyPatch
+async def test_one_that_hangs_up_and_ends_is_let_be(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A worker that closes its channel finishes what runs; then it is replaced."""
-    worker(monkeypatch, "channel.close()\ntime.sleep(0.2)\n")
+    """A worker whose channel closes a moment before it ends has ended by itself."""
+    worker(monkeypatch, "channel.close()\ntime.sleep(0.2)\nsys.exit(3)\n")
     async with occupied(seat):
         await until(lambda: seat.deaths == 1)
+    assert "worker 0 ended: exit status 3" in caplog.text
+
+
+async def test_one_that_hangs_up_and_lives_is_killed(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that nobody can tell anything any more is replaced."""
+    monkeypatch.setattr(module, "HANG_UP_SECONDS", 0.1)
+    worker(monkeypatch, "channel.close()\ntime.sleep(60)\n")
+    async with occupied(seat):
+        await until(lambda: seat.deaths == 1)
+    assert "worker 0: has closed its channel, killed" in caplog.text
+
+
+async def test_a_stop_does_not_wait_for_the_next_worker(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seat that waits to replace a worker is empty as soon as it is stopped."""
+    monkeypatch.setattr(module, "RESPAWN_SECONDS", (10 * PATIENCE_SECONDS,))
+    worker(monkeypatch, "sys.exit(3)")
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
+        tasks.create_task(seat.occupy())
+        await until(lambda: seat.deaths == 1)
+        seat.stop(0.0)
+
+
+async def test_the_last_words_of_a_worker_are_heard(
+    seat: Seat, commons: Commons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the channel when a worker has ended counts, though its end is known first."""
+    monkeypatch.setattr(Seat, "_hear", lambda *_: None)  # the loop never gets to read it
+    rows = tuple(("refused", f"{number}", 1) for number in range(3_000))
+    words = "".join(f"say({encode(Report((row,)))!r})\n" for row in (("accepted", "", 5),))
+    worker(monkeypatch, f"{words}say({encode(Report(rows))!r})\nsys.exit(0)")
+    async with occupied(seat):
+        await until(lambda: seat.deaths >= 1)
+    assert commons.totals.count("accepted") >= 5
+    assert commons.totals.count("refused", "2999") >= 1
 
 
 async def test_one_that_does_not_read_delays_nobody(
@@ -317,6 +378,44 @@ async def test_lines_of_the_access_log_are_passed_on(
     async with occupied(seat):
         await until(lambda: path.read_text() == "one\ntwo\n")
     commons.log.close()
+
+
+async def test_a_worker_asks_and_tells(
+    seat: Seat, commons: Commons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown name is asked about, what was observed is passed on with the seat's number."""
+    heard = list[object]()
+    curious = replace(commons, ask=heard.append, spread=lambda *told: heard.append(told))
+    monkeypatch.setattr(seat, "_commons", curious)
+    worker(monkeypatch, saying(Unknown(PoolName("app")), Observed((SEEN,))))
+    async with occupied(seat):
+        await until(lambda: heard == ["app", (0, (SEEN,))])
+
+
+async def test_a_worker_is_told_what_others_observed(
+    seat: Seat, commons: Commons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything arrives, in order, in as many messages as it takes."""
+    heard = list[Observation]()
+    curious = replace(commons, spread=lambda _, rows: heard.extend(rows))
+    monkeypatch.setattr(seat, "_commons", curious)
+    echo = (
+        "def read(count):\n"
+        "    data = b''\n"
+        "    while len(data) < count: data += channel.recv(count - len(data))\n"
+        "    return data\n"
+        "while True:\n"
+        "    frame = read(int.from_bytes(read(4), 'big'))\n"
+        "    if b'observed' in frame[:12]: say(frame)\n"
+    )
+    worker(monkeypatch, echo)
+    rows = [SEEN._replace(seen_at=float(number)) for number in range(MAX_OBSERVED + 5)]
+    seat.tell(rows)
+    async with occupied(seat):
+        await until(lambda: len(heard) == len(rows))
+        seat.tell([SEEN])
+        await until(lambda: len(heard) > len(rows))
+    assert heard == [*(row for row in rows), SEEN]
 
 
 async def test_whoever_waits_for_a_worker_hears_of_it(seat: Seat, commons: Commons) -> None:

@@ -53,7 +53,9 @@ class Joined:
         self.near_backend = near_backend
         self.another = False
         self.given_back = 0
-        self.settled: list[bool] = []
+        self.begun: list[bool] = []
+        self.looked: list[bytes] = []
+        self.looks = 0
         self.endings: list[Ending] = []
         self.failures: list[Exception] = []
         self.counts = (0, 0)
@@ -73,15 +75,21 @@ class Joined:
         """Whatever the test says."""
         return self.another
 
-    def backend_silent(self) -> None:
+    def backend_silent(self, relay: Relay) -> None:
         """Take the client back, which is open and watched; the backend's socket is closed."""
+        assert relay.backend is self.near_backend
         assert self.near_backend.fileno() == -1
         assert self.near_client.fileno() != -1
         self.given_back += 1
 
-    def relay_settled(self, *, answered: bool) -> None:
-        """Note it."""
-        self.settled.append(answered)
+    def relay_begun(self, *, answered: bool) -> None:
+        """Note who spoke."""
+        self.begun.append(answered)
+
+    def backend_said(self, data: memoryview) -> bool:
+        """Note what it said, as long as the test asks for more."""
+        self.looked.append(bytes(data))
+        return len(self.looked) < self.looks
 
     def relay_ended(self, relay: Relay, ending: Ending) -> None:
         """Note the end; both sockets are closed by then."""

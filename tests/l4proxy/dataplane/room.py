@@ -1,19 +1,28 @@
 """What a connection finds around it, played by a test: a real engine, a real snapshot."""
 
 import json
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 
 from l4proxy.channel import Bounds, Channel
 from l4proxy.dataplane.access_log import AccessLog
 from l4proxy.dataplane.admission import Admission
 from l4proxy.dataplane.backlog import Backlog
+from l4proxy.dataplane.closing import Closing
 from l4proxy.dataplane.counters import Counters
 from l4proxy.dataplane.engine import Engine
+from l4proxy.dataplane.holds import Holds
+from l4proxy.dataplane.observing import Observer
+from l4proxy.dataplane.places import Places
+from l4proxy.dataplane.sessions import Sessions
 from l4proxy.limits import UP_FRAME_BYTES
-from l4proxy.messages import Log
+from l4proxy.messages import Log, Message
 from l4proxy.refusal import RefusalStyle
+from l4proxy.shared_load import SharedLoad, create
+from l4proxy.shared_sessions import SharedSessions, create_sessions
 from l4proxy.snapshot import Dialling, Entrance, SessionRules, Settings, Snapshot, Timeouts
 from routing import (
     Address,
@@ -23,7 +32,6 @@ from routing import (
     Balance,
     Capacity,
     HostPattern,
-    OpenConnections,
     Pool,
     PoolName,
     Pools,
@@ -78,31 +86,42 @@ def logging(present: Snapshot) -> Snapshot:
 
 
 class Room:
-    """Counts slots and connections, and fails when the test asks for it."""
+    """Counts connections, and notes what failed."""
 
     def __init__(self, engine: Engine, present: Snapshot) -> None:
         self.engine = engine
-        self.snapshot = present
         self.counters = Counters()
         self.backlog = Backlog(present.settings.buffers)
         self.admission = Admission()
-        self.load = OpenConnections()
+        self.turns: Iterator[int] = count()
         self.open = 0
         self.failures: list[Exception] = []
-        self.slot_error: Exception | None = None
         self._ends = socket.socketpair()
         self._supervisor, worker = (Channel(end, BOUNDS) for end in self._ends)
         self.access_log = AccessLog(engine, worker, self.counters)
+        memory = create(1), create_sessions(1)
+        self.load = SharedLoad(memory[0], 1)
+        sessions = Sessions(self.load.sessions_row(0), SharedSessions(memory[1], 1, 0))
+        for descriptor in memory:
+            os.close(descriptor)
+        self._cells = self.load.row(0)
+        self.places = Places(engine, self._cells, sessions)
+        self.holds = Holds(engine, worker)
+        self.observer = Observer(engine, worker, self.counters)
+        self.closing = Closing(engine)
+        self.apply(present)
 
-    def take_slot(self, index: BackendIndex) -> None:
-        """Count a connection to a backend."""
-        self.load.opened(index)
-        if self.slot_error is not None:
-            raise self.slot_error
+    def apply(self, present: Snapshot) -> None:
+        """Let everything go by this snapshot."""
+        self.snapshot = present
+        self.places.apply(present)
+        self.observer.apply(present)
+        self.closing.apply(present.pools)
 
-    def free_slot(self, index: BackendIndex) -> None:
-        """Count one less; more than there were is an error."""
-        self.load.closed(index)
+    @property
+    def slots(self) -> dict[int, int]:
+        """The connections open to each backend, by its cell."""
+        return {cell: found for cell, found in enumerate(self._cells) if found}
 
     def connection_ended(self) -> None:
         """Count one open connection less."""
@@ -125,7 +144,8 @@ class Room:
         """Whether nothing is open, no slot taken, nobody admitted or waiting, and nothing kept."""
         return (
             self.open == 0
-            and not self.load.statistics()
+            and not self.slots
+            and not self.holds
             and nobody(self.admission)
             and nothing(self.backlog)
         )
@@ -133,15 +153,18 @@ class Room:
     def lines(self) -> list[dict[str, object]]:
         """The access log since the last look, each line read as JSON."""
         self.access_log.flush()
-        text = "".join(
-            message.lines for message in self._supervisor.receive() if isinstance(message, Log)
-        )
+        text = "".join(message.lines for message in self.said() if isinstance(message, Log))
         return [json.loads(line) for line in text.splitlines()]
 
+    def said(self) -> list[Message]:
+        """Everything said to the supervisor since the last look."""
+        return list(self._supervisor.receive())
+
     def close(self) -> None:
-        """Close the log's channel."""
+        """Close the channel, and let go of the shared memory, which ends with its last user."""
         for end in self._ends:
             end.close()
+        del self.load, self.places, self._cells
 
 
 def nobody(admission: Admission) -> bool:

@@ -56,6 +56,10 @@ class Stage:
         self._far.append(sock)
         return Peer(sock)
 
+    def waits(self) -> bool:
+        """Whether a connection waits to be taken in by a backend."""
+        return bool(select.select(self.servers, [], [], 0)[0])
+
     def more_backends(self, count: int) -> None:
         """Let so many more listen."""
         self.servers += [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -83,7 +87,7 @@ class Stage:
 
 def use(stage: Stage, present: Snapshot) -> None:
     """Let connections decide by another snapshot."""
-    stage.room.snapshot = present
+    stage.room.apply(present)
 
 
 def converse(stage: Stage, client: Peer, backend: Peer, hello: bytes = HELLO) -> None:

@@ -109,3 +109,13 @@ def test_trust_is_by_network(peer: str, networks: list[str], trusted: bool) -> N
     family = socket.AF_INET6 if ":" in peer else socket.AF_INET
     entrance = Entrance("127.0.0.1:8443", proxied=True, trusted=tuple(networks))
     assert trusts(entrance, socket.inet_pton(family, peer)) is trusted
+
+
+def test_a_client_is_full_exactly_when_it_is_not_admitted() -> None:
+    """Asking takes no place, and says what taking one would."""
+    admission = Admission()
+    for limit, taken in ((2, 0), (2, 1), (0, 5)):
+        assert not admission.is_full(b"a", limit), (limit, taken)
+        assert admission.admit(b"a", limit)
+    assert admission.is_full(b"a", 3)
+    assert not admission.admit(b"a", 3)

@@ -1,11 +1,12 @@
 """One connection from accept to end: whom it reaches, what it hears, and that counts balance."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from l4proxy.dataplane.connection import Connection
-from l4proxy.limits import DIAL_ATTEMPTS, LINGER_SECONDS
+from l4proxy.limits import DIAL_ATTEMPTS, LINGER_SECONDS, REPLAY_BYTES, SETTLED_SECONDS
 from l4proxy.refusal import RefusalStyle
 from routing import (
     HOLD_SECONDS,
@@ -27,7 +28,7 @@ from tests.l4proxy.dataplane.loopback import (
     settle,
     tcp_pair,
 )
-from tests.l4proxy.dataplane.room import HELLO_TIMEOUT, TIMEOUTS, snapshot
+from tests.l4proxy.dataplane.room import HELLO_TIMEOUT, TIMEOUTS, logging, snapshot
 from tests.l4proxy.dataplane.stage import HELLO, WHO, Stage, converse, use
 from tests.l4proxy.dataplane.test_dial import Full
 from tests.sni import hellos
@@ -53,7 +54,7 @@ def test_a_client_reaches_its_backend(stage: Stage) -> None:
     """A hello that was there at accept is replayed unchanged, and everything is counted."""
     use(stage, snapshot(stage.ports[0]))
     client, _ = stage.arrive(HELLO)
-    assert stage.room.load.statistics() == {0: 1}
+    assert stage.room.slots == {0: 1}
     converse(stage, client, stage.backend())
     assert stage.room.counted == {
         ("chosen", "app/selected"): 1,
@@ -127,7 +128,7 @@ def test_a_known_ticket_finds_its_backend(stage: Stage) -> None:
     hello = resuming(KNOWN)
     client, _ = stage.arrive(hello)
     converse(stage, client, stage.backend(1), hello)
-    assert stage.room.counted["chosen", "app/ticket"] == 1
+    assert stage.room.counted["chosen", "app/learned"] == 1
 
 
 # --- hold ----------------------------------------------------------------------------------------
@@ -145,13 +146,13 @@ def test_an_unknown_ticket_waits_then_is_decided(stage: Stage, clock: Clock, pie
     quiet(stage.engine)
     held_since = clock.now
     assert stage.room.counted == {}
-    assert stage.room.load.statistics() == {}
+    assert stage.room.slots == {}
     learned = TicketName(TicketLayout(0, 16), b"a name not known", BackendName("b1"))
     use(stage, snapshot(*stage.ports, ticket_names=TicketNames([learned])))
     clock.now = held_since + HOLD_SECONDS
     quiet(stage.engine)
     converse(stage, client, stage.backend(1), hello)
-    assert stage.room.counted["chosen", "app/ticket"] == 1
+    assert stage.room.counted["chosen", "app/learned"] == 1
 
 
 def test_a_held_hello_that_stays_unknown_is_selected(stage: Stage, clock: Clock) -> None:
@@ -285,7 +286,7 @@ def test_a_silent_backend_costs_its_timeout(stage: Stage, clock: Clock) -> None:
     full = Full()
     use(stage, snapshot(full.address.port))
     client, _ = stage.arrive(HELLO)
-    assert stage.room.load.statistics() == {0: 1}
+    assert stage.room.slots == {0: 1}
     clock.now += TIMEOUTS.connect
     settle(stage.engine, client.has_ended)
     client.finish()
@@ -311,11 +312,22 @@ def test_a_reload_that_takes_the_pool_away_lets_a_dial_finish(stage: Stage) -> N
 # --- failure -------------------------------------------------------------------------------------
 
 
+def failing(error: Exception) -> Callable[[object, object, object], None]:
+    """What raises this, whatever it is called with."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError("a bug, not the client")])
-def test_an_unforeseen_error_frees_everything(stage: Stage, error: Exception) -> None:
+def test_an_unforeseen_error_frees_everything(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     """An error behind the decision is reported, never taken for the client's reset."""
     before = open_descriptors()
-    stage.room.slot_error = error
+    monkeypatch.setattr("l4proxy.dataplane.connection.dial", failing(error))
     client, _ = stage.arrive(HELLO[:20])
     client.say(HELLO[20:])
     settle(stage.engine, lambda: stage.room.balanced)
@@ -324,10 +336,10 @@ def test_an_unforeseen_error_frees_everything(stage: Stage, error: Exception) ->
     assert open_descriptors() == before + 1  # the client's own end
 
 
-def test_an_error_at_once_reaches_the_caller(stage: Stage) -> None:
+def test_an_error_at_once_reaches_the_caller(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails while the client is accepted is the worker's to pass to `on_failure`."""
     error = OSError("a bug, not the client")
-    stage.room.slot_error = error
+    monkeypatch.setattr("l4proxy.dataplane.connection.dial", failing(error))
     with pytest.raises(OSError, match="a bug"):
         stage.arrive(HELLO)
     stage.connections[0].on_failure(error)
@@ -365,3 +377,72 @@ def test_an_error_of_the_relay_is_reported(stage: Stage) -> None:
     error = RuntimeError("a bug")
     connection.relay_failed(error)
     assert stage.room.failures == [error]
+
+
+# --- the end of the process ----------------------------------------------------------------------
+
+
+def test_what_runs_when_the_process_ends_is_accounted_for(stage: Stage) -> None:
+    """Whatever a connection waits for, it is counted, has a line, and everything is given back."""
+    full = Full()
+    use(stage, logging(snapshot(full.address.port)))
+    stage.arrive(HELLO)  # waits for its dial
+    stage.arrive(HELLO[:20])  # waits for its hello
+    stage.arrive(b"no hello at all")  # lingers
+    use(stage, logging(snapshot(stage.ports[0])))
+    client, _ = stage.arrive(HELLO)
+    backend = stage.backend()
+    settle(stage.engine, backend.heard_all(HELLO))
+    backend.say(b"half")
+    settle(stage.engine, client.heard_all(b"half"))
+    stage.engine.cut()
+    assert stage.room.balanced
+    assert stage.room.counted["refused", "shutdown"] == 2
+    assert stage.room.counted["ended", "shutdown"] == 1
+    lines = stage.room.lines()
+    assert sorted(str(line.get("refused") or line["ended"]) for line in lines) == [
+        "not_tls",
+        "shutdown",
+        "shutdown",
+        "shutdown",
+    ]
+    (relayed,) = (line for line in lines if "ended" in line)
+    assert relayed["bytes_to_client"] == 4
+    full.close()
+
+
+# --- what is kept to be said again ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, True), (REPLAY_BYTES, False)])
+def test_only_a_short_first_flight_is_kept_for_another_backend(
+    stage: Stage, more: int, kept: bool
+) -> None:
+    """A backend that took the hello and says nothing costs no more than `REPLAY_BYTES`."""
+    use(stage, snapshot(*stage.ports))
+    client, connection = stage.arrive(HELLO + bytes(more))
+    backend = stage.backend(None)
+    settle(stage.engine, backend.heard_all(HELLO + bytes(more)))
+    assert hasattr(connection, "_flight") is hasattr(connection, "_hello") is kept
+    assert connection.may_ask_another() is kept
+    backend.reset()
+    settle(stage.engine, lambda: client.has_ended() or stage.waits())
+    assert client.has_ended() is not kept
+
+
+@pytest.mark.parametrize("who", ["client", "backend"])
+def test_first_bytes_however_late_let_the_hello_go(stage: Stage, who: str) -> None:
+    """Once either side has said more, the hello is not said again, nor kept."""
+    use(stage, snapshot(stage.ports[0]))
+    client, connection = stage.arrive(HELLO)
+    backend = stage.backend()
+    stage.clock.now += 10 * SETTLED_SECONDS
+    quiet(stage.engine)
+    assert hasattr(connection, "_flight")
+    speaker, hearer = (client, backend) if who == "client" else (backend, client)
+    before = HELLO if who == "client" else b""
+    speaker.say(b"more")
+    settle(stage.engine, hearer.heard_all(before + b"more"))
+    assert not hasattr(connection, "_flight")
+    assert not hasattr(connection, "_hello")
+    assert stage.room.counted.get(("forwarded", "app/b0")) == (1 if who == "backend" else None)

@@ -155,7 +155,7 @@ def test_clients_behind_a_proxy_are_selected_for_as_themselves(stage: Stage) -> 
             (PROXIED, header + HELLO),
         ):
             client, _ = stage.arrive(wire, who=who)
-            (cell,) = stage.room.load.statistics()
+            (cell,) = stage.room.slots
             reached.append(cell)
             converse(stage, client, stage.backend(cell))
     assert reached[::2] == reached[1::2]

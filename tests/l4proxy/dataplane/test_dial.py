@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from l4proxy.dataplane.dial import Call, DialFailed, Dialled, dial
+from l4proxy.dataplane.dial import Call, DialFailed, Dialled, dial, leaving_from
 from l4proxy.dataplane.engine import Engine
-from l4proxy.limits import UNIX_RETRY_SECONDS
+from l4proxy.limits import SOURCE_ATTEMPTS, UNIX_RETRY_SECONDS
+from l4proxy.snapshot import Dialling
 from routing import Address
 from tests.l4proxy.dataplane.loopback import (
     Clock,
@@ -33,6 +34,7 @@ class Dialler:
     def __init__(self, error: Exception | None = None) -> None:
         self.outcomes: list[Dialled | DialFailed] = []
         self.failures: list[Exception] = []
+        self.cuts = 0
         self._error = error
 
     def dialled(self, outcome: Dialled | DialFailed) -> None:
@@ -44,6 +46,10 @@ class Dialler:
     def on_failure(self, error: Exception) -> None:
         """Note the failure."""
         self.failures.append(error)
+
+    def cut(self) -> None:
+        """Note it."""
+        self.cuts += 1
 
     def connected(self) -> Dialled:
         """The one outcome, a connection."""
@@ -421,3 +427,23 @@ def test_no_descriptor_left_is_told() -> None:
         capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
     assert done.stdout == "emfile\n"
+
+
+def test_a_dial_that_waits_is_cut(engine: Engine, full: Full) -> None:
+    """At the end of the process its socket is closed and the dialler hears so, nothing else."""
+    dialler, before = Dialler(), open_descriptors()
+    dial(engine, Call(full.address, HELLO, TIMEOUT), dialler)
+    engine.cut()
+    assert (dialler.cuts, dialler.outcomes) == (1, [])
+    assert open_descriptors() == before
+
+
+def test_sources_are_those_of_the_family_and_few() -> None:
+    """Any of the configured ones, each once, no more than are tried; a unix socket has none."""
+    sources = tuple(f"127.0.0.{number}" for number in range(1, 21))
+    dialling = Dialling(sources=(*sources, "::1"))
+    found = leaving_from(dialling, Address("127.0.0.1", 1))
+    assert len(set(found)) == len(found) == SOURCE_ATTEMPTS
+    assert set(found) <= set(sources)
+    assert leaving_from(dialling, Address("::1", 1)) == ["::1"]
+    assert leaving_from(dialling, Address("/run/socket", 0)) == []

@@ -25,11 +25,17 @@ class Watcher:
     def __init__(self, act: Callable[[], None] = lambda: None) -> None:
         self.events: list[int] = []
         self.failures: list[Exception] = []
+        self.cuts = 0
         self.act = act
 
     def on_ready(self, events: int) -> None:
         """Note the event."""
         self.events.append(events)
+        self.act()
+
+    def on_cut(self) -> None:
+        """Do what the test asks."""
+        self.cuts += 1
         self.act()
 
     def on_failure(self, error: Exception) -> None:
@@ -374,3 +380,19 @@ def test_a_loop_ends_when_asked(engine: Engine, ends: Ends) -> None:
     far.send(b"a")
     engine.run()
     assert len(watcher.events) == 1
+
+
+def test_a_cut_reaches_every_watcher(engine: Engine, ends: Ends) -> None:
+    """Each hears of it once, also behind one that fails and one that forgets another."""
+    near, far = ends
+
+    def fail() -> None:
+        engine.forget(far.fileno())
+        raise RuntimeError("a bug")
+
+    first, second = Watcher(fail), Watcher()
+    engine.register(near.fileno(), READABLE, first)
+    engine.register(far.fileno(), READABLE, second)
+    engine.cut()
+    assert (first.cuts, len(first.failures)) == (1, 1)
+    assert second.cuts == 1

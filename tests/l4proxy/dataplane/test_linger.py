@@ -18,6 +18,9 @@ class Nobody:
     def on_ready(self, events: int) -> None:
         """Nothing."""
 
+    def on_cut(self) -> None:
+        """Nothing."""
+
     def on_failure(self, error: Exception) -> None:
         """Nothing."""
 
@@ -119,3 +122,12 @@ def test_a_reset_is_a_reset(pair: Pair) -> None:
     client = Peer(far)
     client.hear()
     assert client.ending == "reset"
+
+
+def test_a_cut_closes_once(engine: Engine, pair: Pair) -> None:
+    """At the end of the process a client that is still read from is closed, without an error."""
+    lingering = Lingering(engine, pair)
+    lingering.linger.start(ALERT, registered=False)
+    engine.cut()
+    engine.cut()
+    assert (lingering.ends, lingering.error) == (1, None)

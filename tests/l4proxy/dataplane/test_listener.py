@@ -9,8 +9,9 @@ import pytest
 
 from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.listener import Listener
-from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG
-from tests.l4proxy.dataplane.loopback import Clock, quiet
+from l4proxy.dataplane.spare import Spare
+from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG, EXHAUSTED_SECONDS
+from tests.l4proxy.dataplane.loopback import Clock, open_descriptors, quiet
 
 NUMBER = 3
 """Of the listener, in the configuration's order."""
@@ -26,6 +27,8 @@ class Host:
         self.ports: list[int] = []
         self.numbers: list[int] = []
         self.pauses: list[str] = []
+        self.turned_away: list[tuple[bytes, int]] = []
+        self.spare = Spare()
         self.failures: list[Exception] = []
 
     def has_room(self) -> bool:
@@ -41,6 +44,11 @@ class Host:
         self.ports.append(port)
         self.numbers.append(number)
 
+    def client_turned_away(self, sock: socket.SocketType, address: bytes, number: int) -> None:
+        """Close the client, and note it."""
+        sock.close()
+        self.turned_away.append((address, number))
+
     def accept_paused(self, why: str) -> None:
         """Note the pause."""
         self.pauses.append(why)
@@ -48,6 +56,12 @@ class Host:
     def report_failure(self, error: Exception) -> None:
         """Note the failure."""
         self.failures.append(error)
+
+    def close(self) -> None:
+        """Close the clients and the spare descriptor."""
+        for sock in self.clients:
+            sock.close()
+        self.spare.give_up()
 
 
 class Stage:
@@ -68,8 +82,9 @@ class Stage:
 
     def close(self) -> None:
         """Close everything."""
-        for sock in (self.sock, *self._clients, *self.host.clients):
+        for sock in (self.sock, *self._clients):
             sock.close()
+        self.host.close()
 
 
 class Make(Protocol):
@@ -151,7 +166,13 @@ class Refusing:
         self.accepts = 0
         self._sock = socket.create_server(("127.0.0.1", 0))
         self._sock.setblocking(False)
-        self.client = socket.create_connection(self._sock.getsockname(), timeout=5)
+        self._clients: list[socket.socket] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """Let one more client connect."""
+        name = self._sock.getsockname()
+        self._clients.append(socket.create_connection(name, timeout=5))
 
     def fileno(self) -> int:
         """The real one's."""
@@ -164,9 +185,9 @@ class Refusing:
         return self._sock._accept()  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001 - what the listener calls; typeshed does not know it
 
     def close(self) -> None:
-        """Close both ends."""
-        self._sock.close()
-        self.client.close()
+        """Close all ends."""
+        for sock in (self._sock, *self._clients):
+            sock.close()
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
@@ -182,7 +203,57 @@ def test_without_descriptors_accepting_rests(clock: Clock, engine: Engine, code:
     quiet(engine)
     assert len(host.clients) == 1
     sock.close()
-    host.clients[0].close()
+    host.close()
+
+
+def _used_up(clock: Clock, engine: Engine, host: Host, pauses: int) -> None:
+    for _ in range(pauses):
+        before = len(host.pauses)
+        clock.now += ACCEPT_PAUSE_SECONDS
+        quiet(engine)
+        assert len(host.pauses) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"), [(errno.EMFILE, True), (errno.ENFILE, True), (errno.ENOMEM, False)]
+)
+def test_in_a_long_shortage_one_client_a_pause_is_turned_away(
+    clock: Clock, engine: Engine, code: int, ends: bool
+) -> None:
+    """Within the first second all wait; then the spare descriptor ends the one in front."""
+    engine.turn(0)
+    host = Host()
+    patience = round(EXHAUSTED_SECONDS / ACCEPT_PAUSE_SECONDS)
+    sock = Refusing(*[OSError(code, "none left")] * (patience + 1))
+    Listener(engine, sock, host, 7)  # type: ignore[arg-type]  # plays the socket
+    quiet(engine)
+    _used_up(clock, engine, host, patience - 1)
+    before = open_descriptors()
+    assert (host.turned_away, host.clients) == ([], [])
+    clock.now += 2 * ACCEPT_PAUSE_SECONDS
+    quiet(engine)
+    assert host.turned_away == [(bytes([127, 0, 0, 1]), 7)] * ends
+    assert open_descriptors() == before  # the spare is back
+    sock.close()
+    host.close()
+
+
+def test_a_shortage_that_is_over_does_not_count_for_the_next(clock: Clock, engine: Engine) -> None:
+    """Whoever comes in a new shortage waits as long as the first in the old one did."""
+    engine.turn(0)
+    host, sock = Host(), Refusing(OSError(errno.EMFILE, "none left"))
+    Listener(engine, sock, host, 0)  # type: ignore[arg-type]  # plays the socket
+    quiet(engine)
+    clock.now += EXHAUSTED_SECONDS
+    quiet(engine)
+    assert len(host.clients) == 1
+    sock.errors += [OSError(errno.EMFILE, "none left")]
+    sock.connect()
+    quiet(engine)
+    assert host.pauses == ["emfile"] * 2
+    assert host.turned_away == []
+    sock.close()
+    host.close()
 
 
 @pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EPROTO, errno.EPERM])
@@ -194,7 +265,7 @@ def test_a_client_gone_before_accept_costs_nothing(engine: Engine, code: int) ->
     assert len(host.clients) == 1
     assert (host.pauses, host.failures) == ([], [])
     sock.close()
-    host.clients[0].close()
+    host.close()
 
 
 def test_closing_accepts_what_waits(engine: Engine, stage: Make) -> None:

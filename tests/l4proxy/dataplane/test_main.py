@@ -6,23 +6,25 @@ import subprocess
 import sys
 
 from l4proxy.shared_load import create
+from l4proxy.shared_sessions import create_sessions
 
 
 def test_a_worker_without_a_supervisor_ends() -> None:
     """It starts on its descriptors; the channel is closed, so it ends, and that is no error."""
     ours, theirs = socket.socketpair()
-    load = create(1)
+    descriptors = (theirs.fileno(), create(1), create_sessions(1))
     ours.close()
     done = subprocess.run(
-        [sys.executable, "-m", "l4proxy.dataplane", str(theirs.fileno()), str(load), "0", "1"],
-        pass_fds=(theirs.fileno(), load),
+        [sys.executable, "-m", "l4proxy.dataplane", *map(str, descriptors), "0", "1"],
+        pass_fds=descriptors,
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
     theirs.close()
-    os.close(load)
+    for descriptor in descriptors[1:]:
+        os.close(descriptor)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

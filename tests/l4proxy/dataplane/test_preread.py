@@ -45,6 +45,10 @@ class Host:
         """Note it."""
         self.heard.append("lost")
 
+    def cut(self) -> None:
+        """Note it."""
+        self.heard.append("cut")
+
     def on_failure(self, error: Exception) -> None:
         """Note it."""
         self.heard.append(error)
@@ -174,3 +178,14 @@ def test_reading_without_data_says_so(pair: Pair) -> None:
     far.send(b"\x16")
     assert read_now(near, peeker)
     assert peeker.next_event() is NEED_DATA
+
+
+def test_a_cut_is_told_once_and_only_while_it_waits(engine: Engine, pair: Pair) -> None:
+    """At the end of the process who waits for a hello is told; who has one is not."""
+    waiting, done = Reading(engine, pair), Reading(engine, pair)
+    done.client.say(HELLO)
+    settle(engine, lambda: bool(done.host.heard))
+    engine.cut()
+    engine.cut()
+    assert waiting.host.heard == ["cut"]
+    assert [type(each) for each in done.host.heard] == [HelloReceived]

@@ -1,6 +1,7 @@
 """Two directions joined: ends passed on as what they are, deadlines, and nothing left behind."""
 
 import gc
+import select
 import socket
 from dataclasses import replace
 
@@ -190,6 +191,46 @@ def test_a_reset_after_ones_own_end_is_noticed_by_a_failing_send(
     clock.now += LINGER_SECONDS
     settle(engine, joined.ended)
     assert joined.endings == [(Ending.CLIENT_RESET, Ending.BACKEND_RESET)[way]]
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_a_reset_after_ones_own_end_is_noticed_without_a_send(
+    join: Join, clock: Clock, engine: Engine, way: int
+) -> None:
+    """A side that ended and is then gone ends the relay soon, though the other says nothing."""
+    joined = join()
+    gone, other = sides(joined)[way]
+    gone.say(b"complete")
+    gone.finish()
+    settle(engine, other.heard_all(b"complete", "fin"))
+    near = (joined.near_backend, joined.near_client)[way]
+    settle(engine, lambda: not undelivered(near))
+    gone.reset()
+    quiet(engine)
+    clock.now += LINGER_SECONDS
+    settle(engine, joined.ended)
+    assert joined.endings == [(Ending.CLIENT_RESET, Ending.BACKEND_RESET)[way]]
+    assert other.heard_all(b"complete", "fin")()
+
+
+def test_an_end_without_a_reset_is_taken_for_no_reset(join: Join, engine: Engine) -> None:
+    """Events are hints: without an error on the socket a half-closed relay lives on."""
+    joined = join()
+    joined.client.finish()
+    settle(engine, joined.backend.heard_all(b"", "fin"))
+    joined.relay.upstream.on_ready(select.EPOLLERR | select.EPOLLHUP)
+    joined.backend.say(b"still here")
+    settle(engine, joined.client.heard_all(b"still here"))
+
+
+def test_a_relay_that_is_cut_is_accounted_for(join: Join, engine: Engine) -> None:
+    """At the end of the process both sides are closed, once, with what was copied."""
+    joined = join()
+    joined.client.say(b"three")
+    settle(engine, joined.backend.heard_all(b"three"))
+    engine.cut()
+    assert joined.endings == [Ending.SHUTDOWN]
+    assert joined.counts == (5, 0)
 
 
 def test_a_completed_answer_survives_its_senders_reset_in_one_turn(
@@ -623,7 +664,7 @@ def test_a_settled_relay_watches_its_peers(
     assert [_watch(sock)[0] for sock in near] == [0, 0]
     let(clock, engine, 0.01)
     assert [_watch(sock) for sock in near] == [(1, 40, 10, 20_000)] * 2
-    assert joined.settled == [False]
+    assert joined.begun == []
 
 
 def _watch(sock: socket.socket) -> tuple[int, int, int, int]:
@@ -637,25 +678,55 @@ def _watch(sock: socket.socket) -> tuple[int, int, int, int]:
     )
 
 
-def test_the_owner_hears_once_whether_there_was_an_answer(
+def test_the_owner_hears_once_of_each_sides_first_bytes(
     join: Join, clock: Clock, engine: Engine
 ) -> None:
-    """A relay settles once, and knows by then whether the backend spoke."""
+    """Whoever speaks is told of at once, however late, and never again."""
     joined = join()
+    let(clock, engine, 10 * SETTLED_SECONDS)
+    assert joined.begun == []
     joined.backend.say(b"answer")
     settle(engine, joined.client.heard_all(b"answer"))
+    assert joined.begun == [True]
     for _ in range(3):
-        let(clock, engine, IDLE / 4)
         joined.client.say(b"a")
+        joined.backend.say(b"b")
         quiet(engine)
-    assert joined.settled == [True]
+    assert joined.begun == [True, False]
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3])
+def test_the_owner_sees_as_much_of_the_answer_as_it_asks_for(
+    join: Join, engine: Engine, looks: int
+) -> None:
+    """From the first bytes on, in order, until it has seen enough; never what the client says."""
+    joined = join()
+    joined.looks = looks
+    heard = b""
+    for part in (b"one", b"two", b"three", b"four"):
+        joined.client.say(b"client")
+        joined.backend.say(part)
+        heard += part
+        settle(engine, joined.client.heard_all(heard))
+    assert joined.looked == [b"one", b"two", b"three"][: max(1, looks)]
+
+
+def test_a_relay_is_closed_once_with_the_ending_it_is_given(join: Join, engine: Engine) -> None:
+    """Both sides hear of it; a relay that has ended is left alone."""
+    joined = join()
+    relay = joined.relay
+    relay.close(Ending.DRAINED)
+    relay.close(Ending.UNTRUSTED)
+    assert joined.endings == [Ending.DRAINED]
+    settle(engine, joined.client.has_ended)
+    settle(engine, joined.backend.has_ended)
 
 
 def test_a_unix_backend_settles_without_options(join: Join, clock: Clock, engine: Engine) -> None:
     """A socket that knows no keepalive is left alone, and the relay goes on both ways."""
     joined = join(unix=True)
     let(clock, engine, SETTLED_SECONDS)
-    assert (joined.settled, joined.failures) == ([False], [])
+    assert (joined.begun, joined.failures) == ([], [])
     joined.client.say(b"question")
     settle(engine, joined.backend.heard_all(b"question"))
     joined.backend.say(b"answer")

@@ -240,3 +240,18 @@ def test_counts_come_back_to_zero(
 def test_a_client_is_an_ipv4_address_or_an_ipv6_link(address: bytes, key: bytes) -> None:
     """Addresses within a /64 are one host's to choose, so they are one client."""
     assert client_key(address) == key
+
+
+def test_a_client_is_at_home_with_whichever_worker_has_its_session(two: Balancer) -> None:
+    """A reservation comes first; without either it is nowhere."""
+    first, second = two.sessions
+    place, rules = ALICE, SessionRules(idle=60)
+    session = first.begin(place, A, rules, 100.0, reserve=False)
+    assert second.reservation(*place, 100.0) is None
+    assert [each.reservation(*place, 100.0, homing=True) for each in two.sessions] == [A, A]
+    first.end(session, A, 110.0)
+    assert second.reservation(*place, 169.0, homing=True) == A
+    assert [each.reservation(*place, 170.1, homing=True) for each in two.sessions] == [None, None]
+    second.begin(place, B, RULES, 120.0, reserve=True)
+    assert first.reservation(*BOB, 120.0, homing=True) is None
+    assert second.reservation(*place, 120.0, homing=True) == B

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,25 +16,38 @@ from dataclasses import replace
 import pytest
 
 from l4proxy.channel import Bounds, Channel, ChannelClosed
+from l4proxy.control.totals import Totals
+from l4proxy.dataplane.connection import Connection
+from l4proxy.dataplane.counters import ROWS_PER_REPORT
 from l4proxy.dataplane.engine import Engine
-from l4proxy.dataplane.worker import MAX_TRACEBACKS, Worker
-from l4proxy.limits import ACCEPT_PAUSE_SECONDS, DOWN_FRAME_BYTES, UP_FRAME_BYTES
+from l4proxy.dataplane.room import Peer as Address
+from l4proxy.dataplane.room import Room
+from l4proxy.dataplane.worker import MAX_TRACEBACKS, MOST_TURNS, Worker
+from l4proxy.limits import (
+    ACCEPT_PAUSE_SECONDS,
+    DOWN_FRAME_BYTES,
+    REPORT_SECONDS,
+    UP_FRAME_BYTES,
+)
 from l4proxy.messages import (
     Applied,
     Listen,
     Log,
     Message,
     MessageError,
+    Observed,
     Publish,
     Ready,
     Report,
     Stop,
 )
 from l4proxy.shared_load import TOTAL, SharedLoad, create
-from l4proxy.snapshot import Entrance, Settings, Snapshot, encode_snapshot
-from routing import BackendIndex
+from l4proxy.shared_sessions import SharedSessions, create_sessions
+from l4proxy.snapshot import Entrance, SessionRules, Settings, Snapshot
+from l4proxy.snapshot_cbor import encode_snapshot
+from routing import BackendIndex, BackendName, Forward, Observation, Why, key_of
 from tests.l4proxy.dataplane.loopback import Clock, Peer, quiet
-from tests.l4proxy.dataplane.room import BUFFERS, logging, snapshot
+from tests.l4proxy.dataplane.room import APP, BUFFERS, logging, snapshot
 from tests.sni.hellos import python_hello
 
 HELLO = python_hello("app.example.com")
@@ -48,14 +62,17 @@ class Process:
         ours, theirs = socket.socketpair()
         self.load_fd = create(2)
         self.load = SharedLoad(self.load_fd, 2)
-        arguments = [str(number) for number in (theirs.fileno(), self.load_fd, 1, 2)]
+        sessions_fd = create_sessions(2)
+        descriptors = (theirs.fileno(), self.load_fd, sessions_fd)
+        arguments = [str(number) for number in (*descriptors, 1, 2)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "l4proxy.dataplane", *arguments],
-            pass_fds=(theirs.fileno(), self.load_fd),
+            pass_fds=descriptors,
             stderr=subprocess.PIPE,
             text=True,
         )
         theirs.close()
+        os.close(sessions_fd)
         self.channel = Channel(ours, BOUNDS)
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.listening.setblocking(False)
@@ -237,7 +254,10 @@ class Inside:
         self.theirs = Channel(theirs, Bounds(DOWN_FRAME_BYTES, 1_000, 8))
         self.load_fd = create(1)
         self.load = SharedLoad(self.load_fd, 1)
-        self.worker = Worker(self.theirs, self.load, 0)
+        memory = create_sessions(1)
+        sessions = SharedSessions(memory, 1, 0)
+        os.close(memory)
+        self.worker = Worker(self.theirs, self.load, sessions, 0)
         self.worker.obey(Publish(1, encode_snapshot(present)), self.theirs)
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.listening.setblocking(False)
@@ -402,6 +422,45 @@ def test_an_error_costs_one_connection_and_few_tracebacks(
     assert inside.load.open_connections() == 0
 
 
+def test_what_another_worker_has_observed_decides_here(inside: Inside) -> None:
+    """A token that the supervisor passes on leads to its owner, of pools that are observed."""
+    now = inside.worker.engine.now
+    row = Observation(APP, key_of(b"an id"), BackendName("b0"), b"net", now)
+    inside.worker.obey(Observed((row,)), inside.theirs)
+    assert not _knows(inside, now)
+    changed = replace(inside.worker.snapshot, sessions={APP: SessionRules(observes=True)})
+    inside.worker.obey(Publish(2, encode_snapshot(changed)), inside.theirs)
+    assert _knows(inside, now)
+
+
+def _knows(inside: Inside, now: float) -> bool:
+    seen = inside.worker.observer.seen
+    return seen is not None and seen.owner(APP, b"an id", now) == "b0"
+
+
+def test_housekeeping_is_done_once_a_second(inside: Inside) -> None:
+    """A session whose time is over is counted no more."""
+    changed = replace(inside.worker.snapshot, sessions={APP: SessionRules(idle=0.5)})
+    inside.worker.obey(Publish(2, encode_snapshot(changed)), inside.theirs)
+    inside.worker._reporter.start()  # noqa: SLF001 - what `run` does
+    backend = changed.pools.pools[APP].backends[0]
+    places = inside.worker.places
+    session = places.take(Forward(APP, backend, Why.SELECTED, ()), bytes(4))
+    places.give_back(session, backend.index)
+    assert inside.load.sessions(backend.index) == 1
+    inside.clock.now += REPORT_SECONDS
+    quiet(inside.worker.engine)
+    assert inside.load.sessions(backend.index) == 0
+
+
+def test_workers_begin_their_turns_anywhere(inside: Inside) -> None:
+    """So that several of them do not serve the backends in step."""
+    turns = inside.worker.turns
+    first = next(turns)
+    assert next(turns) == first + 1
+    assert 0 <= first < MOST_TURNS
+
+
 def test_a_listen_without_descriptors_is_refused(inside: Inside) -> None:
     """Names without sockets end the worker: the supervisor is broken."""
     with pytest.raises(MessageError):
@@ -455,3 +514,133 @@ def test_errors_of_the_parts_that_are_not_connections_end_the_worker(inside: Ins
     for part in (inside.worker._link, inside.worker._reporter, inside.worker._curfew):  # noqa: SLF001 - the parts
         with pytest.raises(RuntimeError):
             part.on_failure(error)
+
+
+# --- shed, pruned, cut ---------------------------------------------------------------------------
+
+
+def test_the_excess_of_a_client_is_shed_before_it_costs(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made for a client that has its bound: it is reset, counted, and has a line."""
+    made: list[Connection] = []
+
+    def make(room: Room, sock: socket.SocketType, peer: Address) -> Connection:
+        made.append(Connection(room, sock, peer))
+        return made[-1]
+
+    monkeypatch.setattr("l4proxy.dataplane.worker.Connection", make)
+    inside.apply(replace(inside.worker.snapshot.settings, per_client=2, access_log=True))
+    inside.listen()
+    inside.ours.receive()
+    clients = inside.connect(5, HELLO[:9])
+    quiet(inside.worker.engine)
+    assert len(made) == 2
+    assert inside.load.open_connections() == 2
+    assert [client.has_ended() and client.ending for client in clients] == [False] * 2 + [
+        "reset"
+    ] * 3
+    counted = _changes(inside)
+    assert ("accepted", "", 5) in counted
+    assert ("refused", "client_limit", 3) in counted
+    inside.worker.access_log.flush()
+    lines = [json.loads(line) for line in _logged(inside.ours.receive())]
+    assert [line["refused"] for line in lines] == ["client_limit"] * 3
+    clients[0].reset()
+    quiet(inside.worker.engine)
+    inside.connect(1, HELLO[:9])
+    quiet(inside.worker.engine)
+    assert len(made) == 3
+
+
+def test_behind_a_proxy_nobody_is_shed_by_the_proxys_address(inside: Inside) -> None:
+    """The bound is on the client that a PROXY header names, which is not known yet."""
+    settings = inside.worker.snapshot.settings
+    behind = Entrance("127.0.0.1:8443", proxied=True, trusted=("127.0.0.0/8",))
+    inside.apply(replace(settings, per_client=1, entrances=(behind,)))
+    inside.listen()
+    inside.connect(3)
+    quiet(inside.worker.engine)
+    assert inside.load.open_connections() == 3
+
+
+def test_whom_no_descriptor_is_left_for_is_counted(inside: Inside) -> None:
+    """A client that the spare descriptor ends is reset, and accounted for as any other."""
+    inside.connect(1)
+    sock, _ = inside.listening.accept()
+    inside.worker.client_turned_away(sock, bytes([127, 0, 0, 1]), 0)
+    assert sock.fileno() == -1
+    assert set(_changes(inside)) == {("accepted", "", 1), ("refused", "no_descriptors", 1)}
+
+
+def test_counters_of_backends_that_are_gone_are_dropped(inside: Inside) -> None:
+    """However many backends come and go: each one's counts are reported, then its room is free."""
+    worker = inside.worker
+    worker._reporter.start()  # noqa: SLF001 - `run` would not return
+    totals = Totals()
+    for life in range(1, 6):
+        present = snapshot(*range(1, 1 + life))
+        worker.obey(Publish(life, encode_snapshot(present)), inside.theirs)
+        (backend,) = present.pools.pools[APP].backends[-1:]
+        worker.counters.forwarded(Forward(APP, backend, Why.SELECTED, ()))
+    worker.obey(Publish(9, encode_snapshot(snapshot(1))), inside.theirs)
+    for _ in range(4):
+        inside.clock.now += 1
+        worker.engine.turn(0)
+        for message in inside.ours.receive():
+            if isinstance(message, Report):
+                totals.take(0, message)
+    labels = {label: count for name, label, count in totals if name == "forwarded"}
+    assert labels == {"app/b0": 1, "(other)": 4}
+    assert {label for name, label in worker.counters._counts if name == "forwarded"} == {"app/b0"}  # noqa: SLF001 - that it is bounded is the promise
+
+
+def test_the_last_report_is_whole(inside: Inside) -> None:
+    """More counters than one message takes are all said before the worker ends."""
+    count = 2 * ROWS_PER_REPORT + 5
+    for number in range(count):
+        inside.worker.counters.add("refused", f"{number}")
+    heard: list[Message] = []
+
+    def hear() -> None:
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while len(_rows(heard)) < count and time.monotonic() < limit:
+            select.select([inside.ours], [], [], 0.1)
+            heard.extend(inside.ours.receive())
+
+    reader = threading.Thread(target=hear)
+    reader.start()
+    inside.worker._reporter.say_all()  # noqa: SLF001 - `run` would not return
+    reader.join(PATIENCE_SECONDS)
+    assert len(_rows(heard)) == count
+
+
+def test_a_lifetime_ends_a_connection_that_talks(process: Process) -> None:
+    """In a real worker, too: bytes that move buy no time beyond the pool's lifetime."""
+    present = snapshot(process.server.getsockname()[1])
+    timeouts = {APP: replace(present.timeouts[APP], lifetime=0.5)}
+    process.start(replace(present, timeouts=timeouts))
+    client, backend = process.converse()
+    with client, backend:
+        limit = time.monotonic() + PATIENCE_SECONDS
+        with suppress(ConnectionError):
+            while client.send(b"?") and backend.recv(1):
+                assert time.monotonic() < limit
+    process.hear(lambda message: ("ended", "lifetime", 1) in _rows([message]))
+
+
+def test_what_a_stop_cuts_has_a_line(process: Process) -> None:
+    """At the deadline of a stop each connection that runs is counted and logged as cut."""
+    process.start(logging(snapshot(process.server.getsockname()[1])))
+    client, backend = process.converse()
+    with client, backend:
+        backend.sendall(b"half an answer")
+        assert client.recv(100) == b"half an answer"
+        process.channel.send(Stop(0.05))
+        assert process.ended() == 0
+    with suppress(ChannelClosed):
+        while True:
+            process.heard += process.channel.receive()
+    (line,) = (json.loads(line) for line in _logged(process.heard))
+    assert (line["ended"], line["bytes_to_client"]) == ("shutdown", 14)
+    assert ("ended", "shutdown", 1) in _rows(process.heard)

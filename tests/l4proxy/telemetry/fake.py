@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from l4proxy.config import Config, parse_config
+from l4proxy.control.attesting.attestor import Attestor
 from l4proxy.control.discovery import DnsStatistics
 from l4proxy.control.membership import Member, SourceName
 from l4proxy.control.plan import Cells, Room, plan
 from l4proxy.control.roll import Roll
+from l4proxy.control.tickets.registry import NameStatistics
+from l4proxy.control.tickets.subject import Standing
 from l4proxy.snapshot import Snapshot
 from routing import Address, BackendIndex, BackendName, PoolName
 from routing.health import Verdict
@@ -88,7 +91,10 @@ class FakeRoster:
         self.roll = Roll(config)
         self.held: dict[tuple[PoolName, BackendName], Verdict] = {}
         self.probes: list[tuple[PoolName, str, int]] = []
+        self.tickets: dict[tuple[PoolName, BackendName], tuple[Standing, NameStatistics]] = {}
+        self.asked: list[tuple[PoolName, str, int]] = []
         self.found: list[tuple[PoolName, SourceName, DnsStatistics]] = []
+        self.attestor = Attestor(lambda _pool: None)
 
     def members(self, pool: PoolName) -> tuple[Member, ...]:
         """Who exists."""
@@ -110,6 +116,22 @@ class FakeRoster:
     def outcomes(self) -> Iterator[tuple[PoolName, str, int]]:
         """The probes that have ended."""
         return iter(self.probes)
+
+    def ticket_standings(self, pool: PoolName) -> dict[BackendName, Standing]:
+        """How it stands with the tickets of each."""
+        return {name: found for (at, name), (found, _) in self.tickets.items() if at == pool}
+
+    def name_statistics(self, pool: PoolName) -> dict[BackendName, NameStatistics]:
+        """How it stands with the names of each."""
+        return {name: found for (at, name), (_, found) in self.tickets.items() if at == pool}
+
+    def interviews(self) -> Iterator[tuple[PoolName, str, int]]:
+        """The interviews that have ended."""
+        return iter(self.asked)
+
+    def rounds(self) -> Iterator[tuple[PoolName, int]]:
+        """A round for each interview."""
+        return ((pool, count) for pool, _, count in self.asked)
 
     def discoveries(self) -> Iterator[tuple[PoolName, SourceName, DnsStatistics]]:
         """What DNS said."""

@@ -58,6 +58,22 @@ def test_a_name_is_its_backends() -> None:
     assert known.names(API) == names([(BLUE, A)])
 
 
+def test_who_holds_a_key_together_is_known() -> None:
+    """As long as they show it; not with those who have left, and not for what they showed once."""
+    known = registry(A, B, C)
+    for name in (RED, GREEN):
+        known.learn(APP, A, [name], 0.0)
+        known.share(APP, B, [name], 1.0)
+    known.learn(APP, C, [BLUE], 1.0)
+    assert known.shared(APP, 0.0) == {frozenset({A, B})}
+    assert known.shared(APP, 0.5) == frozenset()
+    known.learn(APP, A, [RED], 2.0)
+    assert known.shared(APP, 0.5) == {frozenset({A, B})}
+    there(known, A, C)
+    assert known.shared(APP, 0.0) == frozenset()
+    assert known.shared(API, 0.0) == frozenset()
+
+
 def test_the_value_stays_the_same_until_it_changes() -> None:
     """Learning the same again builds nothing; the version says when it is another value."""
     known = registry(A)
