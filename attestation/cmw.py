@@ -6,6 +6,7 @@ record, and tag 60000 of interoperable RA-TLS: an Intel quote with its claims bu
 is refused: nothing that carries evidence to us writes it.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -31,6 +32,7 @@ MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """Media type of each kind's document. IANA has registered none; Nitro's is what Veraison uses."""
 
 _OTHER_KINDS = "application/x-l4proxy-evidence-"
+_OTHER_KIND = re.compile(re.escape(_OTHER_KINDS) + r"([a-z][a-z0-9-]{0,31})", re.ASCII)
 _KINDS = {media_type: kind for kind, media_type in MEDIA_TYPES.items()}
 _BYTES = "application/octet-stream"
 _LABELS = frozenset({"evidence", "endorsements", "claims", "agent-claims", "manifest"})
@@ -117,9 +119,11 @@ def _collection(parts: Mapping[str, object]) -> Evidence:
 
 def _message(value: object) -> Evidence:
     record = _record(value, "evidence")
-    kind = _KINDS.get(record.media_type) or record.media_type.removeprefix(_OTHER_KINDS)
-    if kind == record.media_type:
-        raise MalformedEvidence(f"CMW: found the type {kind[:60]!r}, expected one of evidence")
+    other = _OTHER_KIND.fullmatch(record.media_type)
+    kind = other[1] if other else _KINDS.get(record.media_type)
+    if kind is None:
+        found = ascii(record.media_type[:60])
+        raise MalformedEvidence(f"CMW: found the type {found}, expected one of evidence")
     return Evidence(kind, record.value, MappingProxyType({}))
 
 

@@ -92,7 +92,7 @@ def parse_document(payload: bytes) -> NitroDocument:
     if _NITROTPM_PCRS in fields:
         raise MalformedEvidence("payload: a NitroTPM document, expected that of an enclave")
     if fields.get("digest") != _DIGEST:
-        raise MalformedEvidence(f"digest: found {str(fields.get('digest'))[:16]}, expected SHA384")
+        raise MalformedEvidence(f"digest: found {_said(fields.get('digest'))}, expected SHA384")
     return NitroDocument(
         module_id=_module_id(fields.get("module_id")),
         signed_at=_timestamp(fields.get("timestamp")) / 1000,
@@ -106,6 +106,11 @@ def parse_document(payload: bytes) -> NitroDocument:
 
 def _kind(value: object) -> str:
     return "nothing" if value is None else type(value).__name__
+
+
+def _said(value: object) -> str:
+    """Return the start of a value, without what would move a terminal's cursor."""
+    return ascii(str(value)[:16])[1:-1]
 
 
 def _module_id(value: object) -> str:
@@ -126,7 +131,7 @@ def _pcrs(value: object) -> Mapping[int, bytes]:
     for index, pcr in value.items():
         # A float and a bool compare equal to an int, so the type itself is asked.
         if type(index) is not int or index not in PCR_INDICES:
-            raise MalformedEvidence(f"pcrs: found the index {str(index)[:16]}, expected 0 to 31")
+            raise MalformedEvidence(f"pcrs: found the index {_said(index)}, expected 0 to 31")
         if not isinstance(pcr, bytes):
             raise MalformedEvidence(f"pcrs: PCR{index} is {_kind(pcr)}, expected bytes")
         if len(pcr) != PCR_SIZE:

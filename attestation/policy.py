@@ -212,12 +212,23 @@ def _set(item: object, kinds: Kinds, path: Path) -> MeasurementSet:
     if len(found) != 1:
         raise PolicyError(path, f"{len(found)} kinds", "one kind and its demands")
     [(name, demands)] = found.items()
+    path = (*path, name)
     try:
         kind = kinds[name]
     except AttestationError as error:
         # Kinds are loaded when they are named, and a plug-in may be broken.
-        raise PolicyError((*path, name), str(error), "a kind that can be used") from error
-    return kind.demands(demands, (*path, name))
+        raise PolicyError(path, str(error), "a kind that can be used") from error
+    try:
+        one = kind.demands(demands, path)
+        named = one.kind
+    except PolicyError:
+        raise
+    except Exception as error:  # a plug-in fails, not the rest
+        said = f"{type(error).__name__}: {error}"[:120]
+        raise PolicyError(path, said, "a kind that reads its demands") from error
+    if named != name:
+        raise PolicyError(path, f"demands of the kind {short(named)}", f"those of {name}")
+    return one
 
 
 def _freshness(found: object, kinds: list[EvidenceKind]) -> Freshness:
@@ -230,6 +241,9 @@ def _freshness(found: object, kinds: list[EvidenceKind]) -> Freshness:
     stated = value.get("mode", "exporter" if max_age is None else "max_age")
     mode = choice(FreshnessMode, stated, (*path, "mode"))
     if mode is not FreshnessMode.MAX_AGE:
+        if max_age is not None and not any(kind.signs_time for kind in kinds):
+            expected = "no such key: the evidence of these kinds carries no time"
+            raise PolicyError((*path, "max_age"), "an age", expected)
         return Freshness(mode, max_age)
     if max_age is None:
         raise PolicyError((*path, "max_age"), "nothing", "an age, as 30m")
@@ -323,7 +337,8 @@ def _ownership(found: object, read_file: Callable[[str], bytes]) -> OwnershipDem
     file = text(value.get("ca"), (*path, "ca"))
     try:
         [ca] = split_pem(read_file(file), 1)
-    except (MalformedEvidence, OSError) as error:
+    except (OSError, ValueError) as error:
+        # A ValueError: no such certificate, or a name that no file can have.
         expected = "a file with one certificate in PEM"
         raise PolicyError((*path, "ca"), f"{short(file)}: {error}", expected) from error
     return OwnershipDemand(ca, name)

@@ -5,7 +5,8 @@ their certificate what they stand for (AMD's VCEK Certificate and KDS Interface 
 document 57230, §3.1). They arrive with the evidence, in any order and under any name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from uuid import UUID
 
 from attestation import der
@@ -61,20 +62,22 @@ def load_certificates(endorsements: Mapping[str, bytes]) -> tuple[Certificate, .
     size = sum(map(len, endorsements.values()))
     if size > ENDORSEMENT_BYTES:
         raise MalformedEvidence(f"endorsements of {size} bytes, expected at most 32768")
-    encoded = [
+    found = (
         certificate
         for name, value in endorsements.items()
         if name != CRL
         for certificate in _split(name, value)
-    ]
+    )
+    # No more is taken: a table can name the same bytes a thousand times.
+    encoded = tuple(islice(found, MOST_ENDORSEMENT_CERTIFICATES + 1))
     if len(encoded) > MOST_ENDORSEMENT_CERTIFICATES:
         raise MalformedEvidence(f"{len(encoded)} certificates, expected at most 8")
     return tuple(map(load_certificate, encoded))
 
 
-def _split(name: str, value: bytes) -> Sequence[bytes]:
+def _split(name: str, value: bytes) -> Iterable[bytes]:
     if name == CERTIFICATE_TABLE:
-        return tuple(_table(value))
+        return _table(value)
     if value.startswith(bytes([Tag.SEQUENCE])):
         return (value,)
     return split_pem(value, MOST_ENDORSEMENT_CERTIFICATES)

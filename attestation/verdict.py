@@ -97,7 +97,10 @@ def judge(
         now: Seconds since the epoch, UTC.
 
     """
-    found = _find(evidence, policy, kinds, expectation, now)
+    try:
+        found = _find(evidence, policy, kinds, expectation, now)
+    except Exception as error:  # noqa: BLE001 - the boundary: claims of a plug-in that are none
+        found = _Findings(_raised(error))
     checks = (*found.verified.checks, *found.statement.checks, *found.checks)
     if found.owned is not None:
         checks = (*checks, found.owned.check)
@@ -163,16 +166,18 @@ def verify(evidence: Evidence, kind: EvidenceKind, now: float) -> Verified:
         return Verified(None, (refused,))
     try:
         verified = kind.verify(evidence, now)
+        claims, failure = verified.claims, first_failure(verified.checks)
+        if claims is not None and claims.kind != evidence.kind:
+            found = f"claims of kind {claims.kind[:40]!r}"
+            return Verified(None, (*verified.checks, failed("kind", found, evidence.kind)))
     except Exception as error:  # noqa: BLE001 - the boundary: a plug-in fails, not the rest
-        found = f"{type(error).__name__}: {error}"[:120]
-        return Verified(None, (failed("verifier", found, "a verifier that does not raise"),))
-    claims = verified.claims
-    if claims is not None and claims.kind != evidence.kind:
-        found = f"claims of kind {claims.kind[:40]!r}"
-        return Verified(None, (*verified.checks, failed("kind", found, evidence.kind)))
-    if first_failure(verified.checks) is not None:
-        return Verified(None, verified.checks)
-    return verified
+        return _raised(error)
+    return verified if failure is None else Verified(None, verified.checks)
+
+
+def _raised(error: Exception) -> Verified:
+    found = f"{type(error).__name__}: {error}"[:120]
+    return Verified(None, (failed("verifier", found, "a verifier that does not raise"),))
 
 
 def _find(

@@ -1,5 +1,6 @@
 """Policies as files: YAML in, `attestation.Policy` out; a mistake names file, line and column."""
 
+import re
 from pathlib import Path
 
 from attestation import Kinds, Policy, PolicyError, read_policy
@@ -8,6 +9,8 @@ from l4proxy.config.mistakes import ConfigError, Mistake, Nothing
 
 MAX_NAMED_BYTES = 64 * 1024
 """Bytes of a file that a policy names: one certificate in PEM has two thousand."""
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 
 def load_policy(path: Path, kinds: Kinds) -> Policy:
@@ -66,4 +69,4 @@ def _plain(found: object) -> object:
 
 
 def _key(key: str) -> str | int:
-    return int(key) if key.isascii() and key.isdigit() and str(int(key)) == key else key
+    return int(key) if _NUMBER.fullmatch(key) else key

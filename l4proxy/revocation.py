@@ -69,4 +69,4 @@ def parse_revocation(text: str) -> Revocation:
 
 def _expected(text: str, what: str) -> BadRevocation:
     forms = "key:HEX, measurement:HEX or chip:HEX"
-    return BadRevocation(f"found {ascii(text[:60])}, expected {forms}; {what}")
+    return BadRevocation(f"found {text[:60]!a}, expected {forms}; {what}")

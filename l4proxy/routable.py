@@ -17,16 +17,13 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from l4proxy.secret_file import BadSecretFile, read_secret
-from routing import ROUTABLE_NAME_BYTES
+from routing import MAX_SERVER_ID, ROUTABLE_NAME_BYTES
 
 KEY_BYTES = 16
 """Of a routing key: AES-128."""
 
 NONCE_BYTES = 4
 """Of a name: what makes the names of one server differ."""
-
-MAX_SERVER_ID = 2**32 - 1
-"""The server id has four bytes."""
 
 _ID_BYTES = 4
 _FORMAT = b"\x00\x01"

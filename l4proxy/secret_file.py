@@ -18,7 +18,8 @@ def read_secret(path: Path) -> bytes:
     """Return what a file holds that nobody but its owner may read.
 
     Raises:
-        BadSecretFile: Others may read or write it, it is no plain file, or it is too long.
+        BadSecretFile: Others than we and root may read or write it, it is no plain file, or it is
+            too long.
         OSError: It cannot be read.
 
     """
@@ -28,6 +29,11 @@ def read_secret(path: Path) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise BadSecretFile(f"{path}: found no plain file, expected one that holds a secret")
+        if status.st_uid not in {0, os.geteuid()}:
+            raise BadSecretFile(
+                f"{path}: found the owner {status.st_uid}, expected {os.geteuid()} or root: "
+                f"it is the secret of another user (chown {os.geteuid()} {path})"
+            )
         if status.st_mode & _OTHERS:
             raise BadSecretFile(
                 f"{path}: found mode {stat.S_IMODE(status.st_mode):04o}, expected 0600 or 0400: "

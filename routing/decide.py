@@ -7,7 +7,7 @@
     4  an instance name in the server name                      │
     5  a reservation a moment old                               ┘
     6  selection                                                  NEW: it has room for one more
-    7  refusal, with the reason of every backend
+    7  refusal: no backend of the pool may have the client
 
 The first that yields an eligible backend wins. A reservation counts as HELD because the client's
 first connection took the session's place already: asked as NEW, the last place of a backend would
@@ -30,11 +30,10 @@ from routing.affinity import (
     only_unknown,
     tickets_of,
 )
-from routing.backend import Backend, BackendName, PoolName
+from routing.backend import Backend, PoolName
 from routing.client import Client
-from routing.eligibility import Session, ineligible
 from routing.pool import Pool, Pools
-from routing.reasons import HoldReason, Ineligible, RefusalReason, Why
+from routing.reasons import HoldReason, RefusalReason, Why
 from routing.selection import select
 from routing.state import State
 from sni import ClientHello
@@ -92,13 +91,11 @@ class Refuse(NamedTuple):
     Attributes:
         reason: Why.
         pool: The pool that had no backend; None when no route led to one.
-        detail: Why each backend of the pool was not eligible for a new session.
 
     """
 
     reason: RefusalReason
     pool: PoolName | None = None
-    detail: tuple[tuple[BackendName, Ineligible], ...] = ()
 
 
 _TAKE_SLOT = (Effect.TAKE_SLOT,)
@@ -137,7 +134,7 @@ def decide(
         return Forward(pool.name, backend, Why.RESERVATION, _TAKE_SLOT)
     if (backend := select(client, pool, state)) is not None:
         return Forward(pool.name, backend, _SELECTED, _TAKE_SLOT_AND_RESERVE)
-    return _refusal(pool, state)
+    return Refuse(RefusalReason.NO_ELIGIBLE_BACKEND, pool.name)
 
 
 def _by_token(
@@ -153,12 +150,3 @@ def _by_token(
         return None if backend is None else Forward(pool.name, backend, Why.OBSERVED, _TAKE_SLOT)
     owned = by_session_id(hello, pool, state)
     return None if owned is None else Forward(pool.name, *owned, _TAKE_SLOT)
-
-
-def _refusal(pool: Pool, state: State) -> Refuse:
-    asked = (
-        (backend.name, ineligible(backend, Session.NEW, pool.capacity, state))
-        for backend in pool.backends
-    )
-    detail = tuple((name, reason) for name, reason in asked if reason is not None)
-    return Refuse(RefusalReason.NO_ELIGIBLE_BACKEND, pool.name, detail)

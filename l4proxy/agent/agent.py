@@ -16,6 +16,7 @@ from attestation import (
     MalformedEvidence,
     TicketKeys,
     commit_ticket_names,
+    parse_agent_claims,
     parse_manifest,
 )
 from attestation.manifest import MAX_MANIFEST, digest
@@ -81,6 +82,8 @@ def run(settings: Settings) -> None:
 
     """
     try:
+        # A core file would hold the keys, and may lie on a disk of the operator's.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _make_room(settings.connections)
         enclave = prepare(settings, attester(settings))
         with settings.listen.bind() as listener:
@@ -110,7 +113,7 @@ def prepare(settings: Settings, tee: Attester) -> Enclave:
     Raises:
         TeeError: The TEE cannot be sealed.
         BadCertificate: A certificate that was given cannot be used.
-        MalformedEvidence: The manifest is none.
+        MalformedEvidence: The manifest is none, or a claim is one that no verifier takes.
         OSError: A file cannot be read.
 
     """
@@ -131,6 +134,8 @@ def prepare(settings: Settings, tee: Attester) -> Enclave:
         manifest=None if manifest is None else digest(manifest),
         claims=settings.claims,
     )
+    # What verifiers would refuse is better told at the start.
+    parse_agent_claims(agent.encode())
     quotes = Quotes(tee, Subject(key.spki, agent, manifest))
     issuer = Issuer(settings.certificate, key, quotes)
     return Enclave(settings, issuer, manifest, name, ticket_key(name, form, os.urandom))

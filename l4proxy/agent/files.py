@@ -35,7 +35,12 @@ def hand_over(directory: Path, credentials: Credentials, ticket_key: bytes) -> N
     for name, data in named.items():
         half = directory / f".{name}.{secrets.token_hex(4)}"
         write_secret(half, data)
-        half.replace(directory / name)
+        try:
+            half.replace(directory / name)
+        except OSError:
+            # Each attempt would leave another copy of a secret.
+            half.unlink()
+            raise
 
 
 async def reload(command: Sequence[str]) -> None:
@@ -44,10 +49,16 @@ async def reload(command: Sequence[str]) -> None:
         return
     try:
         running = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
-        async with asyncio.timeout(RELOAD_SECONDS):
-            status = await running.wait()
-    except (OSError, TimeoutError) as error:
-        _log.warning("reload: %s: %s", command[0], error.strerror or "still running")
+        try:
+            async with asyncio.timeout(RELOAD_SECONDS):
+                status = await running.wait()
+        except TimeoutError:
+            # Each renewal would leave another one running.
+            running.kill()
+            await running.wait()
+            raise
+    except OSError as error:
+        _log.warning("reload: %s: %s", command[0], error.strerror or "still running: ended")
         return
     if status:
         _log.warning("reload: %s: exit status %d", command[0], status)

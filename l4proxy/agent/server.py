@@ -126,7 +126,9 @@ class TlsServer:
         elif self.mode.protocol is Protocol.HTTP:
             first = await Desk(self._ask(tls), self.manifest, REQUEST_SECONDS).serve(client)
         if first is None:
-            await client.end()
+            # Who takes nothing would keep its place for ever.
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await client.end()
             return
         application = await self._dial()
         broken = True

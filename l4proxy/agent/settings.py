@@ -1,6 +1,6 @@
 """The agent's own configuration: small, and every mistake an error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -161,11 +161,34 @@ def parse_settings(document: str) -> Settings:
 
     """
     try:
-        return _settings(mapping(yaml.safe_load(document), (), _KEYS))
+        return _settings(mapping(_plain(document), (), _KEYS))
     except PolicyError as error:
         where = ".".join(map(str, error.path)) or "the file"
         raise SettingsError(f"{where}: found {error.found}, expected {error.expected}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which by itself takes the last of two values of one key."""
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's own
+    ) -> dict[Hashable, object]:
+        """Refuse a key that stands there twice."""
+        names = [str(key.value) for key, _ in node.value]
+        if len(names) != len(set(names)):
+            raise yaml.constructor.ConstructorError(
+                problem="a key stands twice", problem_mark=node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def _plain(document: str) -> object:
+    try:
+        return yaml.load(document, _Loader)  # noqa: S506 - a safe loader
+    except Exception as error:
+        # PyYAML raises what it likes: KeyError for a strange bool, ValueError for a strange date.
         raise SettingsError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
 
 

@@ -39,7 +39,8 @@ def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
         file.write(credentials.key + b"\n" + credentials.chain)
         file.flush()
         try:
-            context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+            # With no password OpenSSL would ask a terminal for that of an encrypted key, and wait.
+            context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
         except ssl.SSLError as error:
             why = error.reason or "unreadable"
             raise BadCertificate(f"key and certificate: {why.lower().replace('_', ' ')}") from error

@@ -1,14 +1,10 @@
 """`l4proxy backend`: the backends of a running daemon, one put or deleted at a time."""
 
 import argparse
-import sys
 from urllib.parse import quote
 
-from l4proxy.cli.arguments import admin_address
+from l4proxy.cli.asking import add_admin, ask, state_of
 from l4proxy.cli.command import Command, Exit
-
-DEFAULT_SOCKET = "unix:/run/l4proxy/admin.sock"
-"""The admin API's unix socket, as the example configuration has it."""
 
 _MORE = """\
 Asks the admin API of a daemon on this machine, over its unix socket: `admin: {socket: PATH}` in the
@@ -27,13 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("pool", metavar="POOL", help="the pool, as configured")
     common.add_argument("name", metavar="NAME", help="the backend's name")
-    common.add_argument(
-        "--admin",
-        metavar="ADDR",
-        type=admin_address,
-        default=DEFAULT_SOCKET,
-        help=f"the daemon's admin API (default: {DEFAULT_SOCKET})",
-    )
+    add_admin(common)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     put = actions.add_parser("put", parents=[common], help="add it, or give it another weight")
     put.add_argument("address", metavar="ADDRESS", help="ip:port, [v6]:port or unix:/path")
@@ -45,22 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Exit:
     """Ask for the change, and say what has become of it."""
-    from l4proxy.admin.client import AdminClient, AdminRefused, AdminUnavailable
-
     page = f"/api/v1/pools/{quote(arguments.pool, '')}/backends/{quote(arguments.name, '')}"
-    client = AdminClient(arguments.admin)
-    try:
-        if arguments.action == "put":
-            wanted = {"address": arguments.address, "weight": arguments.weight}
-            change = client.change("PUT", page, wanted)
-        else:
-            change = client.change("DELETE", page)
-    except (AdminRefused, AdminUnavailable) as error:
-        print(f"l4proxy: {error}", file=sys.stderr)
+    if arguments.action == "put":
+        wanted = {"address": arguments.address, "weight": arguments.weight}
+        done, change = "put", ask(arguments.admin, "PUT", page, wanted)
+    else:
+        done, change = "deleted", ask(arguments.admin, "DELETE", page)
+    if change is None:
         return Exit.FAILED
-    done = "put" if arguments.action == "put" else "deleted"
-    state = "in force" if change.get("in_force") else "not in force in all workers yet"
-    print(f"{done} {arguments.pool}/{arguments.name} at {change.get('address')}: {state}")
+    backend = f"{arguments.pool}/{arguments.name}"
+    print(f"{done} {backend} at {change.get('address')}: {state_of(change)}")
     return Exit.FINE
 
 

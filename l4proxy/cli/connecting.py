@@ -89,10 +89,14 @@ async def _shown(job: Job, listener: socket.socket, title: str) -> None:
     journal = Journal(title)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(LocalPort(job.client, job.behind, journal).serve(listener))
-        with Live(journal.draw(), console=console, auto_refresh=False) as live:
-            try:
-                while True:
-                    await asyncio.sleep(_REFRESH_SECONDS)
-                    live.update(journal.draw(), refresh=True)
-            finally:
-                live.update(journal.draw())
+        tasks.create_task(_draw(journal, console))
+
+
+async def _draw(journal: Journal, console: Console) -> None:
+    with Live(journal.draw(), console=console, auto_refresh=False) as live:
+        try:
+            while True:
+                await asyncio.sleep(_REFRESH_SECONDS)
+                live.update(journal.draw(), refresh=True)
+        finally:
+            live.update(journal.draw())

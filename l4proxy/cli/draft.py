@@ -127,6 +127,7 @@ def _tdx(claims: Claims) -> Set:
     return {
         "mr_td": said["mr_td"].hex(),
         "rtmr": {index: said[f"rtmr{index}"].hex() for index in _CODE_RTMRS},
+        **({} if claims.tcb_status else {"allow_unknown_tcb": True}),
     }
 
 

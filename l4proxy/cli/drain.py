@@ -1,12 +1,10 @@
 """`l4proxy drain`, `l4proxy undrain`: a backend of a running daemon lets go of its sessions."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from l4proxy.cli.arguments import admin_address
-from l4proxy.cli.backend import DEFAULT_SOCKET
+from l4proxy.cli.asking import add_admin, ask, state_of
 from l4proxy.cli.command import Command, Exit
 
 _MORE = """\
@@ -34,47 +32,37 @@ def _configure_drain(parser: argparse.ArgumentParser) -> None:
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the backend: NAME, or POOL/NAME")
-    parser.add_argument(
-        "--admin",
-        metavar="ADDR",
-        type=admin_address,
-        default=DEFAULT_SOCKET,
-        help=f"the daemon's admin API (default: {DEFAULT_SOCKET})",
-    )
+    add_admin(parser)
 
 
 def run_drain(arguments: argparse.Namespace) -> Exit:
     """Drain a backend, and say until when."""
     wanted = {} if arguments.timeout is None else {"timeout": arguments.timeout}
-    return _ask(arguments, "drain", wanted)
+    return _change(arguments, "drain", wanted)
 
 
 def run_undrain(arguments: argparse.Namespace) -> Exit:
     """Let a backend have new sessions again."""
-    return _ask(arguments, "undrain", {})
+    return _change(arguments, "undrain", {})
 
 
-def _ask(arguments: argparse.Namespace, action: str, wanted: Mapping[str, str]) -> Exit:
-    from l4proxy.admin.client import AdminClient, AdminRefused, AdminUnavailable
-
+def _change(arguments: argparse.Namespace, action: str, wanted: Mapping[str, str]) -> Exit:
     page = f"/api/v1/backends/{quote(arguments.name)}/{action}"
-    try:
-        change = AdminClient(arguments.admin).change("POST", page, wanted)
-    except (AdminRefused, AdminUnavailable) as error:
-        print(f"l4proxy: {error}", file=sys.stderr)
+    change = ask(arguments.admin, "POST", page, wanted)
+    if change is None:
         return Exit.FAILED
     print(_told(action, change))
     return Exit.FINE
 
 
 def _told(action: str, change: Mapping[str, object]) -> str:
-    state = "in force" if change.get("in_force") else "not in force in all workers yet"
-    told = f"{action}ed {change.get('pool')}/{change.get('name')} at {change.get('address')}"
+    backend = f"{change.get('pool')}/{change.get('name')} at {change.get('address')}"
+    told = f"{action}ed {backend}: {state_of(change)}"
     if action == "undrain":
-        return f"{told}: {state}"
+        return told
     left = change.get("deadline")
     stay = f"for {left:,.0f} s" if isinstance(left, float) else "without end"
-    return f"{told}: {state}; its sessions may stay {stay}"
+    return f"{told}; its sessions may stay {stay}"
 
 
 COMMANDS = (

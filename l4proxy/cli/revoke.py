@@ -1,10 +1,8 @@
 """`l4proxy revoke`: a running daemon refutes a key, a measurement or a chip, at once."""
 
 import argparse
-import sys
 
-from l4proxy.cli.arguments import admin_address
-from l4proxy.cli.backend import DEFAULT_SOCKET
+from l4proxy.cli.asking import add_admin, ask, state_of
 from l4proxy.cli.command import Command, Exit
 from l4proxy.revocation import BadRevocation, parse_revocation
 
@@ -29,28 +27,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "revoked", metavar="WHAT", nargs="+", type=_revocation, help="key:HEX, measurement:HEX …"
     )
-    parser.add_argument(
-        "--admin",
-        metavar="ADDR",
-        type=admin_address,
-        default=DEFAULT_SOCKET,
-        help=f"the daemon's admin API (default: {DEFAULT_SOCKET})",
-    )
+    add_admin(parser)
 
 
 def run(arguments: argparse.Namespace) -> Exit:
     """Ask for it, and say whom it has hit."""
-    from l4proxy.admin.client import AdminClient, AdminRefused, AdminUnavailable
-
-    wanted = {"revoke": arguments.revoked}
-    try:
-        change = AdminClient(arguments.admin).change("POST", "/api/v1/revocations", wanted)
-    except (AdminRefused, AdminUnavailable) as error:
-        print(f"l4proxy: {error}", file=sys.stderr)
+    change = ask(arguments.admin, "POST", "/api/v1/revocations", {"revoke": arguments.revoked})
+    if change is None:
         return Exit.FAILED
-    state = "in force" if change.get("in_force") else "not in force in all workers yet"
     what = ", ".join(arguments.revoked)
-    print(f"revoked {what}: {state}; backends refuted: {change.get('refuted')}")
+    print(f"revoked {what}: {state_of(change)}; backends refuted: {change.get('refuted')}")
     return Exit.FINE
 
 

@@ -41,12 +41,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_option = parser.add_argument
     add_option("trace", metavar="TRACE", help="a CSV file, or the name of a synthetic trace")
     add_option("--policy", metavar="FILE", type=Path, help="a scaling block, in YAML")
-    add_option("--slots", metavar="N", type=_count, default=100, help="sessions that a backend")
-    add_option("--sessions", metavar="N", type=_count, help="open at once at the base load")
-    add_option("--hours", metavar="H", type=_hours, default=4.0, help="of a synthetic trace")
-    add_option("--mean", metavar="S", type=_seconds, default=1800.0, help="seconds of a session")
-    add_option("--boot", metavar="S", type=_seconds, default=60.0, help="seconds until it answers")
-    add_option("--attest", metavar="S", type=_seconds, default=30.0, help="seconds until trusted")
+    add_option(
+        "--slots",
+        metavar="N",
+        type=_count,
+        default=100,
+        help="sessions that a backend carries (default: 100)",
+    )
+    for name, metavar, kind, default, what in (
+        ("--sessions", "N", _count, None, "open at once at the base load (default: 8 backends')"),
+        ("--hours", "H", _hours, 4.0, "of a synthetic trace (default: 4)"),
+        ("--mean", "S", _seconds, 1800.0, "seconds that a session lasts (default: 1800)"),
+        ("--boot", "S", _seconds, 60.0, "seconds until a new backend answers (default: 60)"),
+        ("--attest", "S", _seconds, 30.0, "seconds from then until it is trusted (default: 30)"),
+    ):
+        add_option(name, metavar=metavar, type=kind, default=default, help=what)
     add_option("--seed", metavar="N", type=int, default=1, help="another draw of the same load")
     add_option("--alone", action="store_true", help="replay against the policy alone")
     add_option("--plot", metavar="FILE", type=Path, help="draw it: .png or .svg")

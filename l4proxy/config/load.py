@@ -60,7 +60,7 @@ def parse_config(text: str, source: str | Path) -> Config:
     try:
         config = Config.model_validate(document.value)
     except ValidationError as error:
-        mistakes += _model_mistakes(document, error)
+        mistakes += model_mistakes(document, error)
         raise ConfigError(mistakes) from error
     if mistakes:
         raise ConfigError(mistakes)
@@ -80,7 +80,8 @@ def _with_server_names(config: Config) -> Config:
     return config.model_copy(update={"pools": pools})
 
 
-def _model_mistakes(document: Document, error: ValidationError) -> Iterator[Mistake]:
+def model_mistakes(document: Document, error: ValidationError) -> Iterator[Mistake]:
+    """Yield what a model found wrong with a document, each mistake at its place."""
     for detail in error.errors(include_url=False):
         path = detail["loc"]
         if detail["type"] == "missing":

@@ -57,7 +57,8 @@ class Cells:
 
     A backend keeps its cell over reloads as long as its pool and name stay: its connections are
     still counted there. The cell of a backend that is gone is given to another only when none of
-    the connections that outlive it is counted there any more.
+    the connections that outlive it is counted there any more, and while there are others not as
+    long as one of its sessions is.
     """
 
     def __init__(self, load: LoadView | None = None) -> None:
@@ -85,9 +86,7 @@ class Cells:
         """
         self._assigned(list(dict.fromkeys((*_keys(roll), *joining))))
 
-    def _assigned(
-        self, keys: list[MemberKey]
-    ) -> dict[MemberKey, BackendIndex]:
+    def _assigned(self, keys: list[MemberKey]) -> dict[MemberKey, BackendIndex]:
         kept = {key: self._cells[key] for key in keys if key in self._cells}
         new = [key for key in keys if key not in kept]
         free = self._free(set(kept.values())) if new else []
@@ -100,11 +99,11 @@ class Cells:
     def _free(self, used: set[BackendIndex]) -> list[BackendIndex]:
         cells = (BackendIndex(cell) for cell in range(MAX_BACKENDS))
         load = self._load
-        return [
-            cell
-            for cell in cells
-            if cell not in used and (load is None or not load.connections(cell))
-        ]
+        if load is None:
+            return [cell for cell in cells if cell not in used]
+        free = [cell for cell in cells if cell not in used and not load.connections(cell)]
+        # Sessions outlive connections, and would fill who has their cell: last, but not never.
+        return sorted(free, key=load.sessions)
 
     def __getitem__(self, key: MemberKey) -> BackendIndex:
         """Return the cell of a backend of the present configuration."""

@@ -3,7 +3,6 @@
 Names and labels come from code and configuration, never from a peer.
 """
 
-from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
@@ -115,7 +114,7 @@ class Counters:
 
     def __init__(self) -> None:
         """Start at nothing."""
-        self._counts: defaultdict[_Key, int] = defaultdict(int)
+        self._counts: dict[_Key, int] = {}
         self._reported: dict[_Key, int] = {}
         self._leaving: set[_Key] = set()
 
@@ -123,10 +122,15 @@ class Counters:
         """Count."""
         self._add((name, label), amount)
 
-    def _add(self, key: _Key, amount: int = 1) -> None:
-        if key not in self._counts and len(self._counts) >= MOST_COUNTERS:
-            key = key[0], OTHER
-        self._counts[key] += amount
+    def _add(self, key: _Key, amount: int) -> None:
+        counts = self._counts
+        if key in counts:
+            counts[key] += amount
+        elif len(counts) < MOST_COUNTERS:
+            counts[key] = amount
+        else:
+            other = key[0], OTHER
+            counts[other] = counts.get(other, 0) + amount
 
     def dial_failed(self, forward: Forward, reason: str) -> None:
         """Count a dial that failed."""
@@ -135,8 +139,9 @@ class Counters:
 
     def forwarded(self, forward: Forward) -> None:
         """Count a connection that was relayed, and what led to its backend."""
-        self._add(_chosen(forward.pool, forward.why))
-        self._add(_of_backend(forward.pool, forward.backend.name)[0])
+        pool, backend, why, _ = forward
+        self._add(_chosen(pool, why), 1)
+        self._add(_of_backend(pool, backend.name)[0], 1)
 
     def resumption(self, forward: Forward, outcome: str) -> None:
         """Count what became of a session that a client offered to go on with."""

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from random import sample
 from socket import SocketType
 from typing import NamedTuple, Protocol
@@ -20,7 +21,10 @@ from routing import Address
 
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h; the socket module has no name for it before 3.12
 _NEW = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+_CONNECTING = {0, errno.EINPROGRESS}
+_TCP, _NODELAY, _UNIX = socket.IPPROTO_TCP, socket.TCP_NODELAY, int(socket.AF_UNIX)
 
+_KEPT_TARGETS = 8_192  # every backend of a large configuration
 
 NO_ANSWER = "no_answer"
 """The dial failure of a backend that took the hello and ended without a byte."""
@@ -104,12 +108,12 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
     except OSError as error:
         dialler.dialled(DialFailed(error.errno or errno.EMFILE))
         return
-    code = sock.connect_ex(_name(call.address))
-    if code == errno.EAGAIN and sock.family == socket.AF_UNIX:
-        # A Unix socket whose backlog is full says so at once, and never when it has room again.
-        _Waiting(engine, sock, call, dialler).start_retrying()
-        return
-    if code not in {0, errno.EINPROGRESS}:
+    code = sock.connect_ex(_target(call.address.host, call.address.port)[1])
+    if code not in _CONNECTING:
+        if code == errno.EAGAIN and sock.family == socket.AF_UNIX:
+            # A Unix socket whose backlog is full says so at once, never when it has room again.
+            _Waiting(engine, sock, call, dialler).start_retrying()
+            return
         sock.close()
         dialler.dialled(DialFailed(code))
         return
@@ -125,13 +129,13 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
 
 
 def _socket(call: Call) -> SocketType:
-    host = call.address.host
-    if host.startswith("/"):
-        return SocketType(socket.AF_UNIX, _NEW, 0)
-    sock = SocketType(socket.AF_INET6 if ":" in host else socket.AF_INET, _NEW, 0)
+    family, _ = _target(call.address.host, call.address.port)
+    sock = SocketType(family, _NEW, 0)
+    if family is _UNIX:
+        return sock
     # The client's writes pass as they come: held back for an acknowledgement (Nagle), the second of
     # two small ones was measured to take 44 ms.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(_TCP, _NODELAY, 1)
     if call.source is not None:
         # The port is chosen at connect, unique only for its destination: without this flag one
         # source address would give 28,000 connections to all backends together (ip(7)).
@@ -144,8 +148,12 @@ def _socket(call: Call) -> SocketType:
     return sock
 
 
-def _name(address: Address) -> str | tuple[str, int]:
-    return address.host if address.host.startswith("/") else (address.host, address.port)
+@lru_cache(maxsize=_KEPT_TARGETS)
+def _target(host: str, port: int) -> tuple[int, str | tuple[str, int]]:
+    """Return the family of an address, and its name as the socket module wants it."""
+    if host.startswith("/"):
+        return _UNIX, host
+    return int(socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
 
 
 class _Waiting:
@@ -184,7 +192,8 @@ class _Waiting:
         if self._engine.now >= self._give_up_at:
             self._fail(errno.ETIMEDOUT)
             return
-        code = self._sock.connect_ex(_name(self._call.address))
+        address = self._call.address
+        code = self._sock.connect_ex(_target(address.host, address.port)[1])
         if code == errno.EAGAIN:
             self.deadline = self._engine.now + UNIX_RETRY_SECONDS
         elif code:

@@ -27,6 +27,7 @@ _VIEW = memoryview(_BUFFER)
 
 # Accepted sockets are blocking as the kernel made them: this flag saves the call that changes it.
 _RECEIVE = socket.MSG_DONTWAIT
+_READS = range(READS_PER_TURN)
 _SEND = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
@@ -135,10 +136,9 @@ class Direction:
             events: With EPOLLRDHUP the end of file is behind the data, with nothing to announce it
                 again; without it a short read has emptied the source, and new data is a new edge.
         """
-        receive = self.source.recv_into
-        for _ in range(READS_PER_TURN):
+        for _ in _READS:
             try:
-                received = receive(_BUFFER, 0, _RECEIVE)
+                received = self.source.recv_into(_BUFFER, 0, _RECEIVE)
             except BlockingIOError:
                 return
             except OSError:
@@ -147,12 +147,22 @@ class Direction:
             if not received:
                 self._relay.source_ended(self)
                 return
+            data = _VIEW[:received]
             if self.watched:
-                self.watched = self._relay.arrived(self, _VIEW[:received])
+                self.watched = self._relay.arrived(self, data)
             self.count += received
-            if not self._send(_VIEW[:received]):
+            # As `_send` does it, without the call: a trip is two of these and little else.
+            try:
+                sent = self.sink.send(data, _SEND)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self._relay.sink_broke(self, error)
                 return
-            if received < RELAY_BUFFER_BYTES and not events & select.EPOLLRDHUP:
+            if sent != received:
+                self._keep(bytes(data[sent:]))
+                return
+            if received < RELAY_BUFFER_BYTES and not events & READ_ON:
                 return
         self._relay.engine.again(self)
 
@@ -172,8 +182,9 @@ class Direction:
     def drop(self) -> None:
         """Read nothing more, and forget what is pending."""
         self.ended = True
-        self.pending = None
-        self._relay.backlog.release(self)
+        if self._armed:  # else nothing was ever kept
+            self.pending = None
+            self._relay.backlog.release(self)
 
     def give_up(self) -> None:
         """End the relay: this direction has waited longest, and others need the room."""

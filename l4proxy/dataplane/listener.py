@@ -23,8 +23,8 @@ class Host(Protocol):
 
     spare: Spare
 
-    def has_room(self) -> bool:
-        """Return whether one more connection may be opened."""
+    def vacancies(self) -> int:
+        """Return how many more connections may be opened; none: 0 or less."""
 
     def client_accepted(self, sock: SocketType, address: bytes, port: int, number: int) -> None:
         """Take over a socket, with the peer's packed address, accepted by listener `number`."""
@@ -75,14 +75,15 @@ class Listener:
 
     def on_ready(self, _events: int) -> None:
         """Accept a batch."""
-        for _ in range(self._batch):
-            if not self._host.has_room():
-                self._pause("connections")
-                return
+        room = self._host.vacancies()
+        for _ in range(min(self._batch, room)):
             if not self._accept():
                 self._batch = 1
                 return
-        self._batch = min(self._batch * 2, ACCEPTS_PER_TURN)
+        if room < self._batch:
+            self._pause("connections")
+        else:
+            self._batch = min(self._batch * 2, ACCEPTS_PER_TURN)
 
     def on_deadline(self) -> None:
         """Accept again."""
@@ -98,8 +99,8 @@ class Listener:
 
     def close(self) -> None:
         """Accept what has waited, as far as there is room, then stop listening."""
-        for _ in range(BACKLOG):
-            if not self._host.has_room() or not self._accept():
+        for _ in range(min(BACKLOG, self._host.vacancies())):
+            if not self._accept():
                 break
         self._engine.cancel(self)
         self._engine.unregister(self._sock.fileno())

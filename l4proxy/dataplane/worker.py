@@ -152,12 +152,12 @@ class Worker:
 
     # --- what listeners ask --------------------------------------------------------------------
 
-    def has_room(self) -> bool:
-        """Return whether one more connection may be opened, here and in all workers."""
+    def vacancies(self) -> int:
+        """Return how many more connections may be opened, here and in all workers."""
         settings = self.snapshot.settings
-        return (
-            self._cells[TOTAL] < settings.worker_connections
-            and self.load.open_connections() < settings.connections
+        return min(
+            settings.worker_connections - self._cells[TOTAL],
+            settings.connections - self.load.open_connections(),
         )
 
     def client_accepted(self, sock: SocketType, address: bytes, port: int, number: int) -> None:

@@ -1,9 +1,13 @@
-"""A TLS server of our own, in the place of an enclave. It answers every line with its name."""
+"""A TLS server of our own, in the place of an enclave. It answers every line with its name.
+
+Asked for evidence, it answers for itself.
+"""
 
 import asyncio
 import contextlib
 import ssl
 
+from l4proxy.demo.tee import DemoTee
 from routing import Address, BackendName
 
 # The longest request: our own clients send eight bytes.
@@ -25,12 +29,19 @@ class DemoBackend:
 
     """
 
-    def __init__(self, name: BackendName, server_name: str, context: ssl.SSLContext) -> None:
-        """Prepare a server; `start` binds it."""
+    def __init__(
+        self,
+        name: BackendName,
+        server_name: str,
+        context: ssl.SSLContext,
+        tee: DemoTee | None = None,
+    ) -> None:
+        """Prepare a server; `start` binds it. Without a TEE it can prove nothing."""
         self.name = name
         self.server_name = server_name
         self.requests = 0
         self._context = context
+        self._tee = tee
         self._port = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -67,10 +78,16 @@ class DemoBackend:
         try:
             # A client that goes without a word, or whom `stop` cut, is no matter for a demo's log.
             with contextlib.suppress(OSError, TimeoutError, ValueError):
-                while await asyncio.wait_for(reader.readline(), _PATIENCE_SECONDS):
-                    self.requests += 1
-                    writer.write(f"{self.name}\n".encode())
-                    await writer.drain()
+                await self._converse(reader, writer)
         finally:
             self._open.discard(writer)
             writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await asyncio.wait_for(reader.readline(), _PATIENCE_SECONDS):
+            if line.startswith(b"GET ") and self._tee is not None:
+                writer.write(await self._tee.answer(line.split()[1].decode()))
+                return
+            self.requests += 1
+            writer.write(f"{self.name}\n".encode())
+            await writer.drain()

@@ -14,6 +14,7 @@ import yaml
 
 from l4proxy.admin.client import AdminClient
 from l4proxy.demo.backend import DemoBackend
+from l4proxy.demo.tee import policy
 from routing import Address, PoolName
 
 # For the daemon to be ready: two workers take less than a second on a machine at rest.
@@ -26,6 +27,9 @@ _STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 
 WORKERS = 2
+
+POLICY = "policy.yaml"
+"""The file, beside the configuration, that says what servers must prove."""
 
 _READY = re.compile(r"ready: .* listen on (\S+):(\d+)$", re.MULTILINE)
 _ADMIN = re.compile(r"admin API on http://(\S+)$", re.MULTILINE)
@@ -66,6 +70,7 @@ async def running_balancer(
 
     """
     config, log = folder / "config.yaml", folder / "balancer.log"
+    (folder / POLICY).write_text(yaml.safe_dump(dict(policy())), "utf-8")
     config.write_text(yaml.safe_dump(configuration(pools), sort_keys=False), "utf-8")
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
@@ -93,7 +98,16 @@ def configuration(pools: Mapping[PoolName, Sequence[DemoBackend]]) -> dict[str, 
         "listeners": ["127.0.0.1:0"],
         "routes": {backend.server_name: pool for pool in pools for backend in pools[pool]},
         "pools": {
-            pool: [{"address": str(backend.address), "name": backend.name} for backend in backends]
+            pool: {
+                "backends": [
+                    {"address": str(backend.address), "name": backend.name} for backend in backends
+                ],
+                "attestation": {"policy": POLICY},
+                # The story shows where the balance leads a client of no session: it waits neither
+                # for a reservation to end nor for sessions, which move a home that is full.
+                "sticky": {"reservation": False},
+                "capacity": {"count": "connections"},
+            }
             for pool, backends in pools.items()
         },
         "workers": WORKERS,

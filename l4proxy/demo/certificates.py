@@ -7,7 +7,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALID_DAYS = 2
@@ -22,6 +27,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         """Make the authority's own key and certificate."""
         self._folder = folder
+        self._spkis: dict[str, bytes] = {}
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _subject("l4proxy demo authority")
         self._certificate = (
@@ -46,8 +52,10 @@ class Authority:
 
         """
         key = ec.generate_private_key(ec.SECP256R1())
+        public = key.public_key()
+        self._spkis[owner] = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         certificate = (
-            _builder(_subject(owner), self._name, key.public_key())
+            _builder(_subject(owner), self._name, public)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
@@ -64,6 +72,10 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
+
+    def spki(self, owner: str) -> bytes:
+        """Return the key of an owner's newest certificate, as it stands there."""
+        return self._spkis[owner]
 
 
 def _subject(name: str) -> x509.Name:

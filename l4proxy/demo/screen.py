@@ -15,8 +15,9 @@ def introduction(stage: Stage) -> str:
     """Return who takes part."""
     servers = ", ".join(backend.name for backend in stage.backends)
     return (
-        f"One balancer at {stage.door.address}, {len(stage.backends)} TLS servers ({servers}), "
-        f"{len(stage.clients)} clients: all on this machine, each client from a network of its own."
+        f"One balancer at {stage.door.address}, {len(stage.backends)} simulated enclaves "
+        f"({servers}), {len(stage.clients)} clients: all on this machine, each client from a "
+        "network of its own."
     )
 
 
@@ -43,9 +44,10 @@ def _servers(stage: Stage, scene: Scene) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("pool", "server"):
         table.add_column(title)
-    for title in ("open", "forwarded", "share", "requests", "failed dials"):
+    for title in ("open", "forwarded", "share", "requests", "failed"):
         table.add_column(title, justify="right")
-    table.add_column("new sessions")
+    table.add_column("proof")
+    table.add_column("new")
     table.add_column("runs")
     total = sum(found["forwarded"] for found in scene.seen) or 1
     for found in scene.seen:
@@ -59,7 +61,8 @@ def _servers(stage: Stage, scene: Scene) -> Table:
             f"{found['forwarded'] / total:.0%}",
             str(backend.requests),
             str(sum(found["dial_failures"].values())),
-            "yes" if reason is None else reason,
+            Text(found["trust"], "green" if found["trust"] == "trusted" else "red"),
+            "yes" if reason is None else "no",
             Text("yes", "green") if backend.running else Text("no", "red"),
         )
     return table

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from l4proxy.admin.view import BackendDocument, BackendsDocument, StatusDocument
+from l4proxy.admin.backends import BackendDocument, BackendsDocument
+from l4proxy.admin.view import StatusDocument
 from l4proxy.demo.backend import DemoBackend
-from l4proxy.demo.balancer import DemoBalancer, running_balancer
+from l4proxy.demo.balancer import BalancerFailed, DemoBalancer, running_balancer
 from l4proxy.demo.certificates import Authority
 from l4proxy.demo.client import DemoClient, Door
+from l4proxy.demo.tee import IMAGE, OTHER_IMAGE, DemoTee
 from routing import BackendName, PoolName
 
 APP = "app.example.test"
@@ -19,10 +21,16 @@ API = "api.example.test"
 STRANGER = DemoClient("127.2.0.1", "unknown.example.test")
 """A client that asks for a name which no route has."""
 
+WRONG = BackendName("delta")
+"""The server that runs something else than the policy accepts."""
+
 _CAST = {
-    PoolName("app"): (("alpha", APP), ("beta", APP)),
+    PoolName("app"): (("alpha", APP), ("beta", APP), (WRONG, APP)),
     PoolName("api"): (("gamma", API),),
 }
+
+# For all to have been asked for proof, 15 s: a visit and a quote take a tenth of a second.
+_LOOKS, _LOOK_SECONDS = 300, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,27 @@ class Stage:
         found = await asyncio.to_thread(ask, "/api/v1/backends", BackendsDocument)
         return found["backends"]
 
+    async def proved(self) -> None:
+        """Wait until each server has been asked for proof, and has given it or not.
+
+        Raises:
+            BalancerFailed: It was not, in time.
+
+        """
+        for _ in range(_LOOKS):
+            if await self._decided():
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise BalancerFailed("the balancer has not asked all servers for proof")
+
+    async def _decided(self) -> bool:
+        """Tell whether there is a verdict on each server, by which every worker decides."""
+        for found in await self.seen():
+            if found["trust"] == "untested" or found["eligible"] != (found["trust"] == "trusted"):
+                return False
+        status = await self.status()
+        return all(worker["applied"] >= status["snapshot"] for worker in status["workers"])
+
 
 @contextlib.asynccontextmanager
 async def stage(clients: int) -> AsyncIterator[Stage]:
@@ -84,10 +113,7 @@ async def stage(clients: int) -> AsyncIterator[Stage]:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="l4proxy-demo-")))
         authority = Authority(folder)
         pools = {
-            pool: [
-                DemoBackend(BackendName(name), asked, authority.server_context(name, asked))
-                for name, asked in servers
-            ]
+            pool: [_server(BackendName(name), asked, authority) for name, asked in servers]
             for pool, servers in _CAST.items()
         }
         for backends in pools.values():
@@ -96,7 +122,15 @@ async def stage(clients: int) -> AsyncIterator[Stage]:
                 await backend.start()
         balancer = await undo.enter_async_context(running_balancer(folder, pools))
         door = Door(balancer.address, authority.client_context())
-        yield Stage(pools, balancer, door, _clients(clients))
+        ready = Stage(pools, balancer, door, _clients(clients))
+        await ready.proved()
+        yield ready
+
+
+def _server(name: BackendName, asked: str, authority: Authority) -> DemoBackend:
+    context = authority.server_context(name, asked)
+    tee = DemoTee(OTHER_IMAGE if name == WRONG else IMAGE, authority.spki(name))
+    return DemoBackend(name, asked, context, tee)
 
 
 def _clients(count: int) -> tuple[DemoClient, ...]:

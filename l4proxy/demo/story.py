@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from l4proxy.admin.client import AdminUnavailable
 from l4proxy.demo.client import DemoClient, Refused
-from l4proxy.demo.stage import API, APP, STRANGER, Stage
+from l4proxy.demo.stage import API, APP, STRANGER, WRONG, Stage
 from routing import BackendName
 
 VISITS = 4
@@ -52,6 +52,7 @@ class Story:
     async def tell(self) -> AsyncIterator[Check]:
         """Play the steps and yield what each found; a step that breaks is the last."""
         for title, step in (
+            ("proved, or no traffic", self._proved),
             ("routed by name", self._routed),
             ("same client, same server", self._loyal),
             ("unknown name refused", self._refusal),
@@ -72,10 +73,25 @@ class Story:
         self._served += 1
         return backend
 
+    async def _proved(self) -> _Found:
+        told = {found["name"]: found for found in await self._stage.seen()}
+        wrong = told[WRONG]
+        attested = sorted(name for name in told if told[name]["trust"] == "trusted")
+        proof = wrong["attestation"]
+        check = (proof["reason"] if proof else None) or "nothing"
+        good = wrong["trust"] == "refuted" and attested == sorted(told.keys() - {WRONG})
+        proved = _listed(map(BackendName, attested))
+        failed = f"{WRONG} is {wrong['trust']}: {check.partition(':')[0]}"
+        return good, f"{proved} proved what they run (simulated); {failed}"
+
     async def _routed(self) -> _Found:
         good, found = True, []
         for name in (APP, API):
-            own = {backend.name for backend in self._stage.backends if backend.server_name == name}
+            own = {
+                backend.name
+                for backend in self._stage.backends
+                if backend.server_name == name and backend.name != WRONG
+            }
             reached = {
                 await self._visit(DemoClient(client.source, name)) for client in self._stage.clients
             }

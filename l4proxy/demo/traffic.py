@@ -6,8 +6,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from l4proxy.admin.backends import BackendDocument
 from l4proxy.admin.client import AdminUnavailable
-from l4proxy.admin.view import BackendDocument, StatusDocument
+from l4proxy.admin.view import StatusDocument
 from l4proxy.demo.client import DemoClient, Refused
 from l4proxy.demo.stage import API, STRANGER, Stage
 from routing import BackendName

@@ -144,6 +144,8 @@ class ScalingPolicy:
                     f"found a scheduled minimum of {schedule.minimum}, "
                     f"expected 0 to {self.maximum}, the maximum"
                 )
+        if not self.grow.backends and not self.grow.percent:
+            raise BadPolicy("found no growth, expected some backends or per cent at a time")
         if self.stabilisation < 0 or self.panic <= 0 or (self.lead is not None and self.lead < 0):
             raise BadPolicy("found a negative time or no threshold, expected both above 0")
 

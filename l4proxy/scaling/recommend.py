@@ -27,7 +27,6 @@ MAX_STEPS: Final = 512
 MIN_SPIKE: Final = 5
 """Sessions that a spike has at least: fewer come together by chance in any pool."""
 
-K = 0.25
 _PANIC: Final = 60.0  # seconds that a panic lasts after its last cause, as Knative's stable window
 
 

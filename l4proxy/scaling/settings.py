@@ -6,8 +6,9 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from l4proxy.config.document import Document, read_document
-from l4proxy.config.mistakes import BadValueError, ConfigError, Mistake, describe, expected
+from l4proxy.config.document import read_document
+from l4proxy.config.load import model_mistakes
+from l4proxy.config.mistakes import BadValueError, ConfigError, Mistake, expected
 from l4proxy.config.scalars import (
     Scalar,
     Word,
@@ -18,7 +19,7 @@ from l4proxy.config.scalars import (
     truth,
     whole,
 )
-from l4proxy.config.section import Section, Stray
+from l4proxy.config.section import Section
 from l4proxy.config.shorthand import none_when_off
 from l4proxy.scaling.cron import BadCron, Cron, CronWindow
 from l4proxy.scaling.hpa import RateLimit
@@ -113,23 +114,23 @@ class MetricsSettings(Section):
     """Targets, as means over the backends."""
 
     cpu: Annotated[float, _share_of] | None = None
-    """Of the processors."""
+    """Share of its processors that a backend should use, such as 70%."""
 
     memory: Annotated[float, _share_of] | None = None
-    """Of the memory."""
+    """Share of its memory that a backend should use."""
 
     requests: Annotated[float, parsed(_rate, "{:g}/s".format, "500/s")] | None = None
-    """HTTP requests a second."""
+    """HTTP requests a second that a backend should serve, such as 500/s."""
 
 
 class CustomSettings(Section):
     """A gauge of the operator's own."""
 
     metric: Annotated[str, text("the name of a metric", r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")]
-    """Its name in the telemetry."""
+    """Its name in the telemetry of backends."""
 
     target: Annotated[float, _a_number]
-    """What its mean is to be."""
+    """What its mean over the backends is to be, in its own unit."""
 
 
 class ForecastSettings(Section):
@@ -156,13 +157,13 @@ class RateSettings(Section):
     """How far the pool may move in a stretch of time: by the larger of the two."""
 
     backends: Annotated[int, _count] = 0
-    """So many."""
+    """By so many backends in that time."""
 
     percent: Annotated[int, whole(0, 10_000)] = 0
-    """So many per cent of what there was."""
+    """By so many per cent of the backends that there were when it began."""
 
     every: Annotated[float, duration("1s", "1h")] = 60.0
-    """How long the stretch is."""
+    """How long that time is."""
 
     def limit(self) -> RateLimit:
         """Return it as the recommender has it."""
@@ -199,10 +200,11 @@ class ScalingSettings(Section):
     """Higher minimums for parts of the week."""
 
     grow: RateSettings | None = None
-    """How fast it may grow; a spike knows no bound."""
+    """How fast it may grow: by 4 a minute, or to twice its size, when left out. A spike knows no
+    bound."""
 
     shrink: RateSettings | None = None
-    """How fast backends may begin to drain."""
+    """How fast backends may begin to drain: 1 a minute, or a tenth, when left out."""
 
     stabilisation: Annotated[float, duration("0s", "24h")] = ScalingPolicy().stabilisation
     """How long a smaller need must last."""
@@ -274,24 +276,9 @@ def read_policy(source: str, block: str, slots: int | None) -> ScalingPolicy:
         settings = ScalingSettings.model_validate(document.value)
         policy = settings.policy(slots, None)
     except ValidationError as error:
-        raise ConfigError([*document.mistakes, *_mistakes(document, error)]) from error
+        raise ConfigError([*document.mistakes, *model_mistakes(document, error)]) from error
     except BadPolicy as error:
         raise ConfigError([Mistake(source, 0, 0, "", str(error))]) from error
     if document.mistakes:
         raise ConfigError(document.mistakes)
     return policy
-
-
-def _mistakes(document: Document, error: ValidationError) -> list[Mistake]:
-    found = []
-    for detail in error.errors(include_url=False):
-        path, given = detail["loc"], detail["input"]
-        if detail["type"] == "missing":
-            found.append(document.missing(path, "is missing"))
-        elif isinstance(given, Stray):
-            found.append(document.mistake(path, given.message, at_key=True))
-        elif detail["type"] == "value_error":
-            found.append(document.mistake(path, str(detail["ctx"]["error"])))
-        else:
-            found.append(document.mistake(path, f"found {describe(given)}, {detail['msg']}"))
-    return found

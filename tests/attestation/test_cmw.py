@@ -81,6 +81,9 @@ def test_plug_ins_have_a_media_type_too() -> None:
         ([_NITRO, b"d", 0], "no record"),
         ([_NITRO, b"d", 4, 5], "no record"),
         (["text/plain", b"d"], "found the type 'text/plain'"),
+        (["application/x-l4proxy-evidence-", b"d"], "found the type"),
+        (["application/x-l4proxy-evidence-a\x1b[2J", b"d"], "found the type"),
+        (["application/x-l4proxy-evidence-" + "a" * 33, b"d"], "found the type"),
         (7, "no record"),
     ],
 )

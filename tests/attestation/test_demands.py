@@ -62,6 +62,19 @@ def test_an_index_is_one_of_those_that_exist(index: object) -> None:
         reader.indexed("rtmr", range(4), 1)
 
 
+def test_an_empty_list_is_an_error() -> None:
+    """A list of what may be that a template left empty would let all pass."""
+    reader = DemandReader({"a": [], "b": {}}, PATH)
+    for read in (
+        lambda: reader.hexadecimals("a", 1),
+        lambda: reader.words("a"),
+        lambda: reader.numbers("b", ("x",), 9),
+        lambda: reader.indexed("b", range(4), 1),
+    ):
+        with pytest.raises(PolicyError, match=r"found an empty (list|mapping)"):
+            read()
+
+
 @pytest.mark.parametrize("value", ["0", "zz", " 00", "0 0", "", 0, b"00", None, ["00"]])
 def test_hexadecimal_is_exact(value: object) -> None:
     """No blanks, no half bytes, no numbers that YAML made of digits."""

@@ -203,6 +203,33 @@ def test_two_policies_with_one_digest_say_the_same() -> None:
     assert one.digest != other.digest
 
 
+class _Strange(Simulated):
+    """A kind whose demands are those of another, or none at all."""
+
+    def __init__(self, made: MeasurementSet | None) -> None:
+        super().__init__()
+        self._made = made
+
+    def demands(self, found: object, path: tuple[str | int, ...]) -> MeasurementSet:
+        return self._made  # type: ignore[return-value]  # None too: a plug-in may not be typed
+
+
+@pytest.mark.parametrize(
+    ("made", "said"), [(None, "AttributeError"), (policy().accept[0], "of the kind 'simulated'")]
+)
+def test_a_kind_whose_demands_are_none_is_told(made: MeasurementSet | None, said: str) -> None:
+    """A plug-in that raises, or answers for another kind, is a mistake of who names it."""
+    with pytest.raises(PolicyError, match=said) as caught:
+        read_policy({"accept": [{"acme": {}}]}, {**KINDS, "acme": _Strange(made)}, no_file)
+    assert caught.value.path == ("accept", 0, "acme")
+
+
+def test_an_age_that_nothing_is_measured_by_is_refused() -> None:
+    """Where no kind signs a time it would be written, and do nothing."""
+    with pytest.raises(PolicyError, match=r"freshness\.max_age"):
+        policy(accept=[SNP, TDX], freshness={"mode": "nonce", "max_age": "30m"})
+
+
 class _Broken(dict[str, EvidenceKind]):
     """Kinds of which one cannot be loaded."""
 

@@ -1,6 +1,7 @@
 """The certificates that come with a report: found in any form, chosen by what they say."""
 
 import base64
+import tracemalloc
 from dataclasses import replace
 from uuid import UUID
 
@@ -87,6 +88,17 @@ def test_what_comes_is_bounded() -> None:
         load_certificates({"crl": bytes(32_769)})
     with pytest.raises(MalformedEvidence, match="9 certificates, expected at most 8"):
         load_certificates({str(i): ARK for i in range(9)})
+    # A table that names all of itself, again and again, is not copied as often.
+    size = 32 * 1024
+    guid = UUID("63da758d-e664-4564-adc5-f4b93be8accd").bytes_le
+    entry = guid + bytes(4) + size.to_bytes(4, "little")
+    table = (entry * (size // len(entry))).ljust(size, b"\0")
+    tracemalloc.start()
+    with pytest.raises(MalformedEvidence, match="9 certificates, expected at most 8"):
+        load_certificates({"auxblob": table})
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 16 * size
 
 
 @pytest.mark.parametrize("end", [1, 23, 24, 30, 96])

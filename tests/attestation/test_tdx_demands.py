@@ -50,7 +50,6 @@ def _attributes(value: int) -> Claims:
         ({"tcb_status": ["OutOfDate", "UpToDate"]}, "tcb_status"),
         ({"fmspcs": [FMSPC.hex().upper()]}, "fmspc_allowed"),
         ({"chip_ids": [PPID.hex()]}, "chip_allowed"),
-        ({"fmspcs": [], "chip_ids": []}, "mr_td"),
         ({"mr_signer_seam": "00" * 48}, "mr_signer_seam"),
     ],
 )
@@ -106,13 +105,16 @@ def test_what_intel_signs_is_intels() -> None:
 
 
 def test_a_status_is_up_to_date_unless_the_policy_names_others() -> None:
-    """Where Intel says anything; where nothing is known, only a policy that asks is not met."""
+    """Nor is one met of which nothing is known, unless the policy says that it will do."""
     assert _failed({}, replace(CLAIMS, tcb_status="OutOfDate")) == ["tcb_status"]
     unknown = replace(CLAIMS, tcb_status=None)
-    named = {check.name: check for check in read_demands(PINS, PATH).appraise(unknown)}
-    assert "tcb_status" not in named
-    asked = read_demands({**PINS, "tcb_status": ["UpToDate"]}, PATH).appraise(unknown)
-    assert [c.name for c in asked if c.outcome is Outcome.NOT_MADE] == ["tcb_status"]
+    for demands in ({}, {"tcb_status": ["UpToDate"]}):
+        asked = read_demands({**PINS, **demands}, PATH).appraise(unknown)
+        assert [c.name for c in asked if c.outcome is Outcome.NOT_MADE] == ["tcb_status"]
+    allowing = {**PINS, "allow_unknown_tcb": True}
+    allowed = read_demands(allowing, PATH).appraise(unknown)
+    assert {check.outcome for check in allowed} == {Outcome.PASSED}
+    assert _failed(allowing, replace(CLAIMS, tcb_status="OutOfDate")) == ["tcb_status"]
 
 
 def test_claims_that_say_nothing_meet_nothing() -> None:
@@ -136,6 +138,8 @@ def test_claims_that_say_nothing_meet_nothing() -> None:
         ({**PINS, "tcb_status": ["Revoked"]}, "tcb_status.0: found 'Revoked'"),
         ({**PINS, "tcb_status": "UpToDate"}, "expected a list"),
         ({**PINS, "fmspcs": ["00"]}, "fmspcs.0: found"),
+        ({**PINS, "fmspcs": []}, "fmspcs: found an empty list"),
+        ({**PINS, "rtmr": {}}, "rtmr: found an empty mapping"),
         ({**PINS, "allow_sept_ve_enabled": 1}, "expected true or false"),
     ],
 )

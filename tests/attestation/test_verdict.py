@@ -167,27 +167,31 @@ def test_a_connection_asks_for_its_key_whatever_the_policy_names() -> None:
 class _Plugin(Simulated):
     """A kind whose answer is given."""
 
-    def __init__(self, answer: Verified | Exception) -> None:
+    def __init__(self, answer: Verified | Exception | None) -> None:
         super().__init__()
         self._answer = answer
 
     def verify(self, evidence: Evidence, now: float) -> Verified:
         if isinstance(self._answer, Exception):
             raise self._answer
-        return self._answer
+        return self._answer  # type: ignore[return-value]  # None too: a plug-in may not be typed
 
 
 @pytest.mark.parametrize(
     ("answer", "name"),
     [
         (RuntimeError("a plug-in's fault"), "verifier"),
+        (None, "verifier"),
+        (Verified("claims", ()), "verifier"),  # type: ignore[arg-type]  # a plug-in may not be typed
+        (Verified(Claims("simulated", {}, None, NOW), ()), "verifier"),  # type: ignore[arg-type]  # so
+        (Verified(None, None), "verifier"),  # type: ignore[arg-type]  # so too
         (Verified(None, ()), "debug"),
         (Verified(None, (passed("form"),)), "debug"),
         (Verified(Claims("nitro", {}, b"", NOW), (passed("form"),)), "kind"),
         (Verified(Claims("simulated", {}, b"", NOW), (failed("form", "a", "b"),)), "form"),
     ],
 )
-def test_a_faulty_plug_in_accepts_nothing(answer: Verified | Exception, name: str) -> None:
+def test_a_faulty_plug_in_accepts_nothing(answer: Verified | Exception | None, name: str) -> None:
     """One that raises, answers nothing or contradicts itself refuses its evidence alone."""
     kinds = {**KINDS, "simulated": _Plugin(answer)}
     found = judge(on_connection(), policy(), kinds, CONNECTION, NOW)

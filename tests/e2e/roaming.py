@@ -7,6 +7,7 @@ read from the server's first flight, whatever the client is able to tell.
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sni import FlightRead, HelloPeeker, HelloReceived, ServerFlight, offered_tickets
@@ -98,7 +99,6 @@ def _copy(
 
 
 def _end(sock: socket.socket) -> None:
-    try:
+    # Never closed here: the other thread may wait on it, and its number would be another's.
+    with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        sock.close()

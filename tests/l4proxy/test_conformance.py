@@ -49,7 +49,7 @@ SNP = Sample(
 TDX = Sample(
     tdx_builder.Quote().evidence(),
     tdx_builder.NOW,
-    {"mr_td": tdx_builder.MR_TD.hex()},
+    {"mr_td": tdx_builder.MR_TD.hex(), "allow_unknown_tcb": True},
     {"mr_td": "11" * 48},
 )
 

@@ -72,6 +72,8 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     assert "not YAML" in mistake(tmp_path, "a: [")
     owner = GOOD + "ownership: {ca: ca.pem, name: app.example.com}\n"
     assert ":8:17: ownership.ca: " in mistake(tmp_path, owner)
+    assert "ownership.ca: " in mistake(tmp_path, owner.replace("ca.pem", '"a\\0b"'))
+    assert "the key '1111" in mistake(tmp_path, f"{GOOD}? {'1' * 5000}\n: x\n")
     (tmp_path / "ca.pem").write_bytes(b"x" * (MAX_NAMED_BYTES + 1))
     assert "over 65536 bytes" in mistake(tmp_path, owner)
 

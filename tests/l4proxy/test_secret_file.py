@@ -1,6 +1,8 @@
 """Files with secrets: nobody else reads them, and none is written over."""
 
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,24 @@ def test_half_a_secret_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(OSError, match="No space"):
         write_secret(tmp_path / "secret", b"words")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He may read it and change it, whatever its mode; root may in any case."""
+    path = tmp_path / "secret"
+    write_secret(path, b"words")
+    real = os.fstat
+
+    def of(owner: int) -> Callable[[int], os.stat_result]:
+        return lambda descriptor: os.stat_result(
+            owner if place == stat.ST_UID else value for place, value in enumerate(real(descriptor))
+        )
+
+    monkeypatch.setattr(os, "fstat", of(os.geteuid() + 4242))
+    with pytest.raises(BadSecretFile, match="the secret of another user"):
+        read_secret(path)
+    monkeypatch.setattr(os, "fstat", of(0))
+    assert read_secret(path) == b"words"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o666])

@@ -94,7 +94,7 @@ def test_labels_that_hash_alike_do_not_pile_up() -> None:
         found = by_external_psk(hello(psk=(b"meter",), age=0), HASHED, state(load))
         assert found is not None
         load.opened(found.index)
-    assert max(load.statistics().values()) <= 126
+    assert max(load.statistics().values()) <= 141  # four deviations of chance over a share of 100
 
 
 def test_the_reservation_of_a_labels_first_choice_holds() -> None:

@@ -30,7 +30,12 @@ CLIENTS = st.lists(st.binary(min_size=4, max_size=4).map(Client), min_size=1, ma
 
 def _bound(weight: int, total_weight: int, sessions: int) -> int:
     """The sessions that a backend may have once there are so many in all."""
-    return math.ceil(1.25 * sessions * weight / total_weight)
+    return math.ceil(_most(sessions * weight / total_weight))
+
+
+def _most(share: float) -> float:
+    """A quarter more than a share, or what chance alone may make of it."""
+    return max(1.25 * share, share + 4 * math.sqrt(share))
 
 
 @pytest.mark.parametrize("hashing", Hashing)
@@ -39,7 +44,7 @@ def _bound(weight: int, total_weight: int, sessions: int) -> int:
 def test_no_backend_runs_over_its_bound(
     hashing: Hashing, weights: list[int], clients: list[Client]
 ) -> None:
-    """Whoever comes, and be it one network alone, no backend gets more than 5/4 of its share."""
+    """Whoever comes, and be it one network alone: 5/4 of its share, or what chance may make."""
     members, load = pool(backends(*weights), hashing=hashing), OpenConnections()
     for count, client in enumerate(clients, 1):
         chosen = select(client, members, state(load))
@@ -57,7 +62,20 @@ def test_one_network_is_spread_by_the_bound(hashing: Hashing) -> None:
         assert chosen is not None
         load.opened(chosen.index)
     counts = [load.sessions(member.index) for member in members.backends]
-    assert all(0 < count <= most for count, most in zip(counts, (313, 313, 625), strict=True))
+    assert all(0 < count <= most for count, most in zip(counts, (314, 314, 625), strict=True))
+
+
+@pytest.mark.parametrize("hashing", Hashing)
+@pytest.mark.parametrize("networks", [6, 24, 100, 300])
+def test_chance_alone_sends_nobody_away(hashing: Hashing, networks: int) -> None:
+    """Clients of as many networks come to what their hash says, though some backends get more."""
+    members, load = pool(backends(1, 1, 1), hashing=hashing), OpenConnections()
+    for number in range(networks):
+        client = Client(number.to_bytes(3) + b"?")
+        chosen = select(client, members, state(load))
+        assert chosen is not None
+        assert chosen.name == members.ranking.first(client.prefix)[0]
+        load.opened(chosen.index)
 
 
 @pytest.mark.parametrize("hashing", Hashing)
@@ -293,7 +311,7 @@ def test_a_returned_backend_takes_on_its_share_little_by_little(
         load.opened(chosen.index)
     filled = load.statistics()[BackendIndex(1)] / 2000
     if balance is Balance.AFFINITY:
-        assert filled <= 1.25 * share + 0.001
+        assert filled <= _most(2000 * share) / 2000 + 0.001
     else:
         assert filled == pytest.approx(share, abs=0.02)
 

@@ -84,7 +84,6 @@ class Hpa:
     def __init__(self, policy: ScalingPolicy) -> None:
         self.policy = policy
         self.target = target_of(policy)
-        self._desired: int | None = None
         self._changes: list[hpa.Change] = []
         self._window: deque[hpa.Change] = deque()
 

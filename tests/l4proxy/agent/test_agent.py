@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -206,7 +207,24 @@ def test_there_are_descriptors_for_all_connections(
     monkeypatch.setattr("resource.setrlimit", lambda _, limits: raised.append(limits[0]))
     with pytest.raises(AgentFailed, match="No such file"):
         run(settings(connections=100, manifest="/no/such"))
-    assert raised == asked
+    # The first is that of core files.
+    assert raised == [0, *asked]
+
+
+def test_no_core_file_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold the keys, and may lie where the operator reads it."""
+    limits: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr("resource.setrlimit", lambda what, limit: limits.append((what, limit)))
+    with pytest.raises(AgentFailed):
+        run(settings(manifest="/no/such"))
+    assert limits[0] == (resource.RLIMIT_CORE, (0, 0))
+
+
+def test_claims_that_no_verifier_takes_are_told() -> None:
+    """An agent that started with them would prove nothing to anybody."""
+    for one in (settings(claims={"n": 1 << 64}), settings(instance="x" * 300)):
+        with pytest.raises(AgentFailed, match="agent claims"):
+            run(one)
 
 
 def test_too_few_descriptors_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

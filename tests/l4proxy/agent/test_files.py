@@ -1,5 +1,6 @@
 """Promises of `l4proxy.agent.files`: whole files for their owner alone, and an application told."""
 
+import asyncio
 import logging
 import stat
 from pathlib import Path
@@ -51,3 +52,25 @@ async def test_a_command_that_fails_is_told(
     with caplog.at_level(logging.WARNING):
         await reload(command)
     assert message in caplog.text
+
+
+def _runs(process: str) -> bool:
+    return (Path("/proc") / process).exists()
+
+
+async def test_a_command_that_stays_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each renewal would leave another one running."""
+    monkeypatch.setattr(files, "RELOAD_SECONDS", 0.5)
+    told = tmp_path / "told"
+    await reload(("sh", "-c", f"printf $$ > {told}; exec sleep 60"))
+    assert not _runs(await asyncio.to_thread(told.read_text))
+
+
+def test_what_cannot_be_put_in_place_is_not_left_beside_it(tmp_path: Path) -> None:
+    """Each attempt would leave another copy of a secret."""
+    (tmp_path / KEY).mkdir()
+    with pytest.raises(OSError, match="directory"):
+        hand_over(tmp_path, credentials(), b"ticket key")
+    assert {path.name for path in tmp_path.iterdir()} == {KEY, TICKET_KEY}

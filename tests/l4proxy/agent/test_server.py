@@ -15,6 +15,7 @@ from l4proxy.agent import server
 from l4proxy.agent.attesters import Simulated, TeeError
 from l4proxy.agent.libssl import export
 from l4proxy.agent.server import accept
+from l4proxy.agent.stream import Stream
 from l4proxy.evidence_wire import ALPN, Question, parse_answer
 from tests.l4proxy.agent.parts import (
     NAME,
@@ -142,6 +143,21 @@ async def test_a_bad_question_ends_without_the_application() -> None:
         status, _ = await client.ask(asking(Question(None)).replace(b"1.1", b"2.0"))
         assert status == 400
         assert await client.reader.read() == b""
+
+
+async def test_who_takes_no_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads nothing leaves no room for the end of TLS, and keeps no place for it."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.5)
+
+    async def blocked(stream: Stream) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(settings(protocol="http")) as agent, connected(agent.port) as client:
+        monkeypatch.setattr(Stream, "end", blocked)
+        status, _ = await client.ask(asking(Question(None)).replace(b"1.1", b"2.0"))
+        assert status == 400
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
 
 
 async def test_over_a_protocol_other_than_http_a_question_is_the_applications() -> None:

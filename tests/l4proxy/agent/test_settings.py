@@ -104,11 +104,27 @@ def test_mistakes_are_told_with_their_place(keys: dict[str, object], message: st
         parse_settings(yaml.safe_dump({**document(), **keys}))
 
 
-@pytest.mark.parametrize("text", ["", "[", "a: *b", "- x", "listen: !!python/name:os.system x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[", "a: *b", "- x", "listen: !!python/name:os.system x"),
+        *("listen: 2026-99-99", "listen: !!bool x", "listen: !!timestamp x", "listen: !!int x"),
+        *(f"connections: {'1' * 5000}", 'listen: "\\UFFFFFFFF"', "[" * 60_000),
+    ],
+)
 def test_what_is_no_mapping_is_refused(text: str) -> None:
     """A file that is not YAML, or no mapping, is told so."""
     with pytest.raises(SettingsError):
         parse_settings(text)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    """The last of two manifests would be sealed, and nobody told of the first."""
+    text = yaml.safe_dump(document(manifest="/one")) + "manifest: /other\n"
+    with pytest.raises(SettingsError, match="not YAML: a key stands twice"):
+        parse_settings(text)
+    with pytest.raises(SettingsError, match="a key stands twice"):
+        parse_settings(yaml.safe_dump(document()) + "claims: {service: a, service: b}\n")
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:

@@ -5,6 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from l4proxy.agent.certificates import BadCertificate
 from l4proxy.agent.tls import server_context
@@ -40,3 +46,22 @@ def test_a_key_that_does_not_belong_is_told() -> None:
         server_context(replace(one, key=other.key), KEY, ())
     with pytest.raises(BadCertificate, match="key and certificate"):
         server_context(replace(one, key=b"no key"), KEY, ())
+
+
+def test_no_terminal_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encrypted key is refused: OpenSSL's prompt would wait for somebody who is not there."""
+    one = credentials()
+    locked = load_pem_private_key(one.key, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+    )
+    asked: list[object] = []
+    real = ssl.SSLContext.load_cert_chain
+
+    def load(context: ssl.SSLContext, path: str, password: str | None = None) -> None:
+        asked.append(password)
+        real(context, path, password=password or "")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load)
+    with pytest.raises(BadCertificate, match="key and certificate"):
+        server_context(replace(one, key=locked), KEY, ())
+    assert asked == [""]

@@ -122,9 +122,12 @@ def test_tdx(
     if "collateral" in case:
         stored = (tdx.FOLDER / case["collateral"]).read_bytes()
         (beside / "collateral.json").write_bytes(stored)
-    allowed = case.get("allow_sept_ve_enabled", False)
+    allowed = {
+        "allow_sept_ve_enabled": case.get("allow_sept_ve_enabled", False),
+        "allow_unknown_tcb": "collateral" not in case,
+    }
     policy = {
-        "accept": [{"tdx": {**ANY, "allow_sept_ve_enabled": allowed}}],
+        "accept": [{"tdx": {**ANY, **allowed}}],
         "allow_debug": case.get("allow_debug", False),
     }
     arguments: list[str | Path]

@@ -1,6 +1,7 @@
 """The plan: what a configuration says is what workers decide by."""
 
 import math
+import os
 
 import pytest
 
@@ -19,6 +20,7 @@ from l4proxy.control.roll import Roll
 from l4proxy.limits import MAX_BACKENDS, RESERVED_DESCRIPTORS
 from l4proxy.refusal import RefusalStyle
 from l4proxy.routable import RoutingKey, RoutingKeys
+from l4proxy.shared_load import SharedLoad, create
 from l4proxy.snapshot import (
     Dialling,
     Entrance,
@@ -291,6 +293,25 @@ def test_a_cell_that_still_counts_is_not_given_away() -> None:
     load.closed(BackendIndex(0))
     cells.assign([key("a", "2"), key("a", "3")])
     assert cells[key("a", "3")] == 0
+
+
+def test_sessions_of_a_removed_backend_are_not_counted_on_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A successor does not begin full of idle sessions; where no other cell is left, it begins."""
+    monkeypatch.setattr(module, "MAX_BACKENDS", 2)
+    descriptor = create(1)
+    load = SharedLoad(descriptor, 1)
+    try:
+        load.sessions_row(0)[0] = 5
+        cells = Cells(load)
+        cells.assign([key("a", "2")])
+        assert cells[key("a", "2")] == 1
+        cells.assign([key("a", "2"), key("a", "3")])
+        assert cells[key("a", "3")] == 0
+    finally:
+        load.close()
+        os.close(descriptor)
 
 
 def test_more_backends_than_cells_change_nothing() -> None:

@@ -31,9 +31,9 @@ class Host:
         self.spare = Spare()
         self.failures: list[Exception] = []
 
-    def has_room(self) -> bool:
-        """Whether there is room."""
-        return len(self.clients) < self.room
+    def vacancies(self) -> int:
+        """How much room is left."""
+        return self.room - len(self.clients)
 
     def client_accepted(
         self, sock: socket.SocketType, address: bytes, port: int, number: int

@@ -12,7 +12,7 @@ from l4proxy.demo.show import show_live, show_once
 def test_the_story_is_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
     """The last line says how many checks were good, and how long it took."""
     assert show_once(2)
-    assert "7 of 7 good, in " in capsys.readouterr().out.splitlines()[-1]
+    assert "8 of 8 good, in " in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

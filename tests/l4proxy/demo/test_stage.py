@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from l4proxy.demo.client import DemoClient
-from l4proxy.demo.stage import API, stage
+from l4proxy.demo.stage import API, WRONG, stage
 
 
 def held(folder: Path) -> list[Path]:
@@ -26,7 +26,13 @@ async def test_everybody_is_there_and_then_nobody(
         visitor = DemoClient("127.1.9.1", API)
         assert await visitor.visit(ready.door) == "gamma"
         assert (await ready.status())["state"] == "ready"
-        assert {found["name"] for found in await ready.seen()} == {"alpha", "beta", "gamma"}
+        assert {found["name"]: found["trust"] for found in await ready.seen()} == {
+            "alpha": "trusted",
+            "beta": "trusted",
+            "delta": "refuted",
+            "gamma": "trusted",
+        }
+        assert not ready.backend(WRONG).requests
     assert not held(tmp_path)
     with pytest.raises(ConnectionRefusedError):
         await visitor.visit(ready.door)

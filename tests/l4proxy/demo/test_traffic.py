@@ -49,7 +49,7 @@ async def test_everybody_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     async with stage(4) as ready, asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         playing = tasks.create_task(play(ready, scene))
         await until(lambda: happened("UNRECOGNIZED_NAME", "beta stopped", "beta started again"))
-        await until(lambda: len(scene.seen) == 3 and scene.came_back > 3)
+        await until(lambda: len(scene.seen) == 4 and scene.came_back > 3)
         await ready.balancer.stop()
         await until(lambda: happened("no admin API"))
         playing.cancel()

@@ -3,6 +3,7 @@
 import pytest
 
 from l4proxy.scaling.cron import Cron, CronWindow
+from l4proxy.scaling.hpa import RateLimit
 from l4proxy.scaling.policy import BadPolicy, FreeSessions, MetricTarget, ScalingPolicy, Schedule
 from l4proxy.scaling.report import CPU
 
@@ -37,6 +38,7 @@ def test_free_slots_are_counted_as_agones_counts(
         lambda: ScalingPolicy(maximum=10_001),
         lambda: ScalingPolicy(maximum=2, standby=3),
         lambda: ScalingPolicy(sessions_per_backend=0),
+        lambda: ScalingPolicy(grow=RateLimit(0, 0, 60)),
         lambda: ScalingPolicy(free=FreeSessions(91)),
         lambda: ScalingPolicy(free=FreeSessions(-1, percent=False)),
         lambda: ScalingPolicy(metrics=(MetricTarget(CPU, 0.0),)),

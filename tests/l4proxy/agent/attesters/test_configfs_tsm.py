@@ -87,9 +87,20 @@ def test_sev_snp_must_be_launched_with_the_manifest(
     found = kernel(tmp_path, monkeypatch, provider=b"sev_guest", outblob=bytes(report))
     tee = ConfigfsTsm(found.reports)
     tee.seal(MANIFEST)
-    tee.seal(None)
+    with pytest.raises(TeeError, match="launch without it, or set a manifest"):
+        tee.seal(None)
     with pytest.raises(TeeError, match=r"host_data: found .* launch with the manifest's digest"):
         tee.seal(b"other")
+
+
+def test_sev_snp_without_a_manifest_is_launched_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`host_data` of zeros stands for no manifest, so that the operator names none."""
+    report = bytearray(Recipe().report())
+    report[0xC0:0xE0] = bytes(32)
+    found = kernel(tmp_path, monkeypatch, provider=b"sev_guest", outblob=bytes(report))
+    ConfigfsTsm(found.reports).seal(None)
 
 
 def test_what_is_no_report_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
