@@ -74,7 +74,8 @@ def check_ownership(demand: OwnershipDemand, expectation: Expectation, now: floa
         chain = verifier.verify(leaf, others)
     except (VerificationError, ValueError, OverflowError, OSError, TypeError) as error:
         expected = f"{demand.name} from the named authority"
-        return Owned(failed(OWNERSHIP, str(error)[:200], expected))
+        # The text may quote names in hostile certificates.
+        return Owned(failed(OWNERSHIP, ascii(str(error))[1:-1][:200], expected))
     until = min(certificate.not_valid_after_utc for certificate in chain)
     return Owned(passed(OWNERSHIP, demand.name), until.timestamp())
 
@@ -93,6 +94,7 @@ def _authorities() -> ExtensionPolicy:
         ExtensionPolicy.permit_all()
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
         .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs_certificates)
+        .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _vouches_for_servers)
     )
 
 
@@ -107,6 +109,15 @@ def _servers() -> ExtensionPolicy:
 def _signs_certificates(_: Policy, __: x509.Certificate, found: x509.KeyUsage | None) -> None:
     if found is not None and not found.key_cert_sign:
         raise ValueError("an issuer may not sign certificates")
+
+
+def _vouches_for_servers(
+    _: Policy, __: x509.Certificate, found: x509.ExtendedKeyUsage | None
+) -> None:
+    """An authority for people's mail or for clients alone names no server."""
+    for_servers = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    if found is not None and for_servers.isdisjoint(found):
+        raise ValueError("an issuer is not for servers")
 
 
 def _serves(_: Policy, __: x509.Certificate, found: x509.ExtendedKeyUsage | None) -> None:

@@ -101,8 +101,9 @@ LOGGED_PROTOCOLS = 8
 WAITING_SHARE = 0.5
 """Of the connections allowed, those that may wait for their hello: beyond it the oldest goes."""
 
-SETTLED_SECONDS = 1.0
-"""After this a relay gets the options of long connections: short ones never pay for the calls."""
+SETTLED_SECONDS = 2.0
+"""After this a relay gets the options of long connections: short ones never pay for the calls, nor,
+as it is two of the engine's `YOUNG_SECONDS`, for a timer."""
 
 UNIX_RETRY_SECONDS = 0.02
 """How often a dial asks a Unix socket again whose backlog is full: it never says when it is not."""

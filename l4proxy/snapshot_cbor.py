@@ -3,9 +3,10 @@
 Both ends are processes of one balancer and of one version, so this is no format for anybody else.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, replace
 from functools import lru_cache
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import cbor2
 
@@ -42,9 +43,15 @@ from routing import (
 )
 from sni import HelloLimits
 
-# Sets of ticket names kept as they travel, and as they arrive: those of all pools and of the
-# snapshot before. A thousand names take milliseconds, and mostly they are the same ones.
-_KEPT_NAMES = 512
+# Sets of routing keys kept as they arrive.
+_KEPT_KEYS = 512
+
+# Ticket names of the snapshot before, as they travel and as they arrive: a thousand take
+# milliseconds, and mostly they are the same ones. No older ones, which are megabytes each.
+_written = dict[TicketNames, bytes]()
+_read = dict[bytes, TicketNames]()
+
+_Key, _Value = TypeVar("_Key"), TypeVar("_Value")
 
 _RouteRow = tuple[str, PoolName, list[bytes] | None, bool]
 _AddressRow = tuple[str, int]
@@ -82,6 +89,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     """Encode a snapshot as CBOR, for a worker of the same version."""
     table = snapshot.pools.table
     settings = snapshot.settings
+    _renew(_written, (pool.ticket_names for pool in snapshot.pools.pools.values()), _write_names)
     return cbor2.dumps(
         {
             "routes": [_route_row(route) for route in table.routes],
@@ -121,6 +129,7 @@ def decode_snapshot(document: bytes, before: Snapshot | None = None) -> Snapshot
     whatever building the nouns of `routing` raises, and ends the worker.
     """
     found: _Document = cbor2.loads(document)
+    _renew(_read, (row["names"] for row in found["pools"]), _read_names)
     table = RouteTable(tuple(_route(row) for row in found["routes"]), found["default"])
     known = before.pools.pools if before is not None else {}
     pools = [_pool(row, known.get(row["name"])) for row in found["pools"]]
@@ -175,7 +184,7 @@ def _pool_row(pool: Pool) -> _PoolRow:
         "backends": [_backend_row(backend) for backend in pool.backends],
         "balance": pool.balance.value,
         "capacity": (pool.capacity.sessions, pool.capacity.connections),
-        "names": _written(pool.ticket_names),
+        "names": _written[pool.ticket_names],
         "keys": [key.secret for key in keys],
         "psks": (dict(pool.external_psks.owners), pool.external_psks.hashed),
         "hashing": pool.hashing.value,
@@ -189,7 +198,7 @@ def _pool(row: _PoolRow, before: Pool | None) -> Pool:
         tuple(_backend(each) for each in row["backends"]),
         Balance(row["balance"]),
         Capacity(*row["capacity"]),
-        ticket_names=_names(row["names"]),
+        ticket_names=_read[row["names"]],
         routable=_keys(tuple(row["keys"])),
         external_psks=ExternalPsks(*row["psks"]),
         hashing=Hashing(row["hashing"]),
@@ -198,14 +207,19 @@ def _pool(row: _PoolRow, before: Pool | None) -> Pool:
     return pool if before is None else replace(pool, ranking=before.ranking)
 
 
-@lru_cache(maxsize=_KEPT_NAMES)
-def _written(names: TicketNames) -> bytes:
+def _renew(kept: dict[_Key, _Value], keys: Iterable[_Key], make: Callable[[_Key], _Value]) -> None:
+    """Keep what these keys have, made where it is new, and nothing else."""
+    fresh = {key: kept[key] if key in kept else make(key) for key in keys}
+    kept.clear()
+    kept.update(fresh)
+
+
+def _write_names(names: TicketNames) -> bytes:
     rows = [(each.layout.offset, each.layout.length, each.name, each.owner) for each in names.names]
     return cbor2.dumps(sorted(rows))
 
 
-@lru_cache(maxsize=_KEPT_NAMES)
-def _names(written: bytes) -> TicketNames:
+def _read_names(written: bytes) -> TicketNames:
     rows: list[_NameRow] = cbor2.loads(written)
     return TicketNames(
         TicketName(TicketLayout(offset, length), name, BackendName(owner))
@@ -213,7 +227,7 @@ def _names(written: bytes) -> TicketNames:
     )
 
 
-@lru_cache(maxsize=_KEPT_NAMES)
+@lru_cache(maxsize=_KEPT_KEYS)
 def _keys(secrets: tuple[bytes, ...]) -> RoutableNames | None:
     return RoutingKeys(RoutingKey(secret) for secret in secrets) if secrets else None
 

@@ -173,7 +173,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(
         self,
         node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's own
+        deep: bool = False,  # noqa: FBT001, FBT002 - the signature is PyYAML's
     ) -> dict[Hashable, object]:
         """Refuse a key that stands there twice."""
         names = [str(key.value) for key, _ in node.value]
@@ -186,7 +186,7 @@ class _Loader(yaml.SafeLoader):
 
 def _plain(document: str) -> object:
     try:
-        return yaml.load(document, _Loader)  # noqa: S506 - a safe loader
+        return yaml.load(document, _Loader)  # noqa: S506 - this loader is a safe one
     except Exception as error:
         # PyYAML raises what it likes: KeyError for a strange bool, ValueError for a strange date.
         raise SettingsError(f"not YAML: {' '.join(str(error).split())[:200]}") from error

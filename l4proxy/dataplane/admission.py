@@ -38,9 +38,10 @@ class Admission:
 
     def admit(self, client: bytes, limit: int) -> bool:
         """Count one more connection of a client, unless it has `limit` already (0: no limit)."""
-        if self.is_full(client, limit):
+        count = self._clients.get(client, 0)
+        if limit and count >= limit:
             return False
-        self._clients[client] = self._clients.get(client, 0) + 1
+        self._clients[client] = count + 1
         return True
 
     def is_full(self, client: bytes, limit: int) -> bool:

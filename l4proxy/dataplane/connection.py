@@ -142,8 +142,9 @@ class Connection:
 
     def _waited(self) -> None:
         """Wait for the hello no more; the client is whom a PROXY header names, if there was one."""
-        self._room.admission.waited(self)
-        header = self._header
+        if self._preread is not None:
+            self._room.admission.waited(self)
+        header = self._header if self._peer.entrance.proxied else None
         if header is not None and isinstance(header.source, IpEndpoint):
             self._client = header.source.unmapped.address
             if self._record is not None:
@@ -224,8 +225,8 @@ class Connection:
     def _dial(self) -> None:
         backend = self._forward.backend
         words = self._flight.received
-        version = self._dialling.proxy.get(backend.name)
-        if version is not None:
+        proxy = self._dialling.proxy
+        if proxy and (version := proxy.get(backend.name)) is not None:
             origin = origin_of(self._sock, self._peer, self._header)
             words = introduce(version, origin, self._hello) + words
             if self._record is not None:
@@ -369,10 +370,12 @@ class Connection:
     def _left(self) -> None:
         """Give back everything that was taken for this connection, whose socket is closed."""
         room = self._room
-        room.engine.cancel(self)
-        room.admission.waited(self)
-        # They hold each other: let go here, memory is freed without a collector.
-        self._preread = None
+        if self.scheduled != NEVER:
+            room.engine.cancel(self)
+        if self._preread is not None:
+            room.admission.waited(self)
+            # They hold each other: let go here, memory is freed without a collector.
+            self._preread = None
         if self._admitted:
             room.admission.leave(self._client)
             self._admitted = False

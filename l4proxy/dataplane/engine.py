@@ -23,6 +23,9 @@ EVENTS_PER_TURN = 256
 COMPACTION_FLOOR = 1_024
 """Timers of ended things that are let lie before the heap is rebuilt without them."""
 
+YOUNG_SECONDS = 1.0
+"""For so long at least a new thing needs no timer: most connections have ended by then."""
+
 NEVER = float("inf")
 """The deadline of a thing that waits for no deadline any more."""
 
@@ -71,10 +74,13 @@ class Engine:
         "_again",
         "_ended",
         "_epoll",
+        "_older",
         "_running",
         "_sequence",
         "_timers",
         "_watchers",
+        "_young",
+        "_youth_over",
         "now",
     )
 
@@ -83,6 +89,9 @@ class Engine:
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
         self._timers: list[tuple[float, int, Timed]] = []
+        self._young: set[Timed] = set()
+        self._older: set[Timed] = set()
+        self._youth_over = NEVER
         self._again: list[Watcher] = []
         self._sequence = 0
         self._ended = 0
@@ -117,11 +126,22 @@ class Engine:
 
     def schedule(self, timed: Timed) -> None:
         """Watch the deadline of `timed`: needed once, and again only after moving it to earlier."""
-        if timed.scheduled != NEVER:
+        if timed.scheduled != NEVER and not self._leaves_youth(timed):
             self._ended += 1
         self._sequence += 1
         timed.scheduled = timed.deadline
         heapq.heappush(self._timers, (timed.deadline, self._sequence, timed))
+
+    def schedule_young(self, timed: Timed) -> None:
+        """Watch a deadline at least two `YOUNG_SECONDS` away, of what mostly ends before.
+
+        It costs two set operations where a timer costs a place in the heap. Two generations change
+        places each `YOUNG_SECONDS`; what has lived through both gets its timer.
+        """
+        timed.scheduled = timed.deadline
+        self._young.add(timed)
+        if self._youth_over == NEVER:
+            self._youth_over = self.now + YOUNG_SECONDS
 
     def cancel(self, timed: Timed) -> None:
         """Forget a scheduled thing that has ended.
@@ -133,6 +153,8 @@ class Engine:
         if timed.scheduled == NEVER:
             return
         timed.scheduled = NEVER
+        if self._leaves_youth(timed):
+            return
         self._ended += 1
         if self._ended > COMPACTION_FLOOR and self._ended * 2 > len(self._timers):
             self._timers = [entry for entry in self._timers if entry[0] == entry[2].scheduled]
@@ -163,6 +185,8 @@ class Engine:
                     watcher.on_failure(error)
         if self._again:
             self._serve_again()
+        if self._youth_over <= self.now:
+            self._grow_older()
         if self._timers and self._timers[0][0] <= self.now:
             self._serve_due()
 
@@ -181,9 +205,27 @@ class Engine:
     def _patience(self) -> float:
         if self._again:
             return 0
-        if not self._timers:
-            return -1
-        return max(0.0, self._timers[0][0] - time.monotonic())
+        due = self._timers[0][0] if self._timers else NEVER
+        if self._youth_over < due:
+            due = self._youth_over
+        return -1 if due == NEVER else max(0.0, due - time.monotonic())
+
+    def _leaves_youth(self, timed: Timed) -> bool:
+        """Take a scheduled thing out of its generation; False: it has a timer."""
+        if timed in self._young:
+            self._young.remove(timed)
+        elif timed in self._older:
+            self._older.remove(timed)
+        else:
+            return False
+        return True
+
+    def _grow_older(self) -> None:
+        grown, self._older, self._young = self._older, self._young, set()
+        self._youth_over = self.now + YOUNG_SECONDS if self._older else NEVER
+        for timed in grown:
+            timed.scheduled = NEVER
+            self.schedule(timed)
 
     def _serve_again(self) -> None:
         watchers, self._again = self._again, []

@@ -135,14 +135,25 @@ class Relay:
             client: It watches the client's socket already.
             backend: It watches the backend's already.
         """
-        self._watch(self.client, self.upstream, already=client)
-        self._watch(self.backend, self.downstream, already=backend)
+        for sock, direction, already in (
+            (self.client, self.upstream, client),
+            (self.backend, self.downstream, backend),
+        ):
+            if already:
+                self.engine.hand_over(sock.fileno(), direction)
+                # What came before, such as an answer with the accept, has had its edge already.
+                self.engine.again(direction)
+            else:
+                self.engine.register(sock.fileno(), READABLE, direction)
 
     def start(self, timeouts: Timeouts) -> None:
         """Begin the watch over deadlines; the engine watches both directions already."""
         self._timeouts = timeouts
         self.deadline = self.active_at + min(timeouts.idle, SETTLED_SECONDS)
-        self.engine.schedule(self)
+        if timeouts.idle < SETTLED_SECONDS:
+            self.engine.schedule(self)
+        else:
+            self.engine.schedule_young(self)
 
     def on_deadline(self) -> None:
         """End what has been idle too long, or look again at a reset that waits."""
@@ -199,7 +210,7 @@ class Relay:
 
     def source_ended(self, direction: Direction) -> None:
         """Pass an end of file on; its direction has nothing pending."""
-        if self._answerless(direction):
+        if not direction.count and self._answerless(direction):
             return
         direction.ended = True
         if direction.reset:
@@ -288,14 +299,6 @@ class Relay:
         self._undo()
         self._owner.backend_silent(self)
         return True
-
-    def _watch(self, sock: SocketType, direction: Direction, *, already: bool) -> None:
-        if already:
-            self.engine.hand_over(sock.fileno(), direction)
-            # What came before, such as an answer with the accept, has had its edge already.
-            self.engine.again(direction)
-        else:
-            self.engine.register(sock.fileno(), READABLE, direction)
 
     def _settle(self) -> None:
         self._settled = True

@@ -49,6 +49,16 @@ def test_an_enclave_knows_its_instance(module_id: str, instance: str) -> None:
     assert parse_document(cbor2.dumps(H.fields(module_id=module_id))).instance == instance
 
 
+@pytest.mark.parametrize(
+    "spoilt", [{"digest": "\x1b[2J"}, {"pcrs": {"\x1b[2J": bytes(48)}}], ids=["digest", "index"]
+)
+def test_a_refusal_moves_no_cursor(spoilt: dict[str, object]) -> None:
+    """Nothing is signed yet: what stands there is shown without what a terminal obeys."""
+    with pytest.raises(MalformedEvidence) as error:
+        parse_document(cbor2.dumps(H.fields(**spoilt)))
+    assert str(error.value).isprintable()
+
+
 @given(st.binary(max_size=80))
 def test_noise_is_refused(noise: bytes) -> None:
     """Bytes that are no payload are refused."""

@@ -89,6 +89,38 @@ def test_a_certificate_for_clients_is_refused() -> None:
     assert "not for servers" in _fault(Expectation(certificate=leaf))
 
 
+@pytest.mark.parametrize(
+    ("usage", "passes"),
+    [
+        (ExtendedKeyUsageOID.CLIENT_AUTH, False),
+        (ExtendedKeyUsageOID.SERVER_AUTH, True),
+        (ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, True),
+    ],
+)
+def test_an_issuer_for_clients_names_no_server(usage: x509.ObjectIdentifier, passes: bool) -> None:
+    """Where an authority in between has a purpose, it must take servers in."""
+    middle = Authority(name="middle")
+    subject = AUTHORITY.sign(
+        middle.name,
+        middle.key.public_key(),
+        [x509.BasicConstraints(ca=True, path_length=None), x509.ExtendedKeyUsage([usage])],
+    )
+    chain = (subject.public_bytes(Encoding.DER),)
+    found = _fault(Expectation(certificate=middle.leaf(KEY), chain=chain))
+    assert found == Outcome.PASSED if passes else "not for servers" in found
+
+
+def test_a_refusal_moves_no_cursor() -> None:
+    """What a certificate calls itself is shown without what a terminal obeys."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "\x1b[2Jleaf")])
+    critical = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
+    names = x509.SubjectAlternativeName([x509.DNSName("b.example.com")])
+    leaf = AUTHORITY.sign(name, KEY.public_key(), [names, critical])
+    found = _fault(Expectation(certificate=leaf.public_bytes(Encoding.DER)))
+    assert "leaf" in found
+    assert found.isprintable()
+
+
 def test_an_issuer_must_be_allowed_to_sign() -> None:
     """Where a key usage stands, it must have keyCertSign."""
     usage = x509.KeyUsage(

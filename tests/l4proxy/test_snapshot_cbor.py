@@ -1,6 +1,8 @@
 """Snapshots: a worker decides by exactly what the supervisor had in mind."""
 
 import math
+import weakref
+from collections.abc import Iterable
 from dataclasses import replace
 from string import ascii_lowercase
 
@@ -142,28 +144,47 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
 
 
+POOL = PoolName("p")
+
+
+def _encoded(*members: Backend, names: Iterable[TicketName] = ()) -> bytes:
+    """A snapshot of one pool, on its way."""
+    return encode_snapshot(
+        Snapshot(
+            pools=Pools(
+                RouteTable((), POOL), {POOL: Pool(POOL, members, ticket_names=TicketNames(names))}
+            ),
+            timeouts={POOL: Timeouts(1.0, 1.0, 1.0)},
+            settings=Settings(RefusalStyle.ALERT, 1.0, HelloLimits(), 1, 1),
+            dialling={POOL: Dialling()},
+            sessions={POOL: SessionRules()},
+        )
+    )
+
+
 def test_a_ranking_outlives_a_change_of_health() -> None:
     """A pool whose members stay the same keeps the ranking that was worked out for it."""
     backend = Backend(BackendName("a"), BackendIndex(0), Address("127.0.0.1", 1))
-    name = PoolName("p")
 
-    def snapshot(*members: Backend) -> bytes:
-        return encode_snapshot(
-            Snapshot(
-                pools=Pools(RouteTable((), name), {name: Pool(name, members)}),
-                timeouts={name: Timeouts(1.0, 1.0, 1.0)},
-                settings=Settings(RefusalStyle.ALERT, 1.0, HelloLimits(), 1, 1),
-                dialling={name: Dialling()},
-                sessions={name: SessionRules()},
-            )
-        )
+    first = decode_snapshot(_encoded(backend))
+    sick = decode_snapshot(_encoded(replace(backend, healthy=False)), first)
+    other = decode_snapshot(_encoded(replace(backend, weight=2)), sick)
 
-    first = decode_snapshot(snapshot(backend))
-    sick = decode_snapshot(snapshot(replace(backend, healthy=False)), first)
-    other = decode_snapshot(snapshot(replace(backend, weight=2)), sick)
+    assert sick.pools.pools[POOL].ranking is first.pools.pools[POOL].ranking
+    assert other.pools.pools[POOL].ranking is not first.pools.pools[POOL].ranking
 
-    assert sick.pools.pools[name].ranking is first.pools.pools[name].ranking
-    assert other.pools.pools[name].ranking is not first.pools.pools[name].ranking
+
+def test_ticket_names_are_read_once_and_kept_no_longer() -> None:
+    """The same names are the same value; those of older snapshots leave nothing behind."""
+    names = [TicketName(TicketLayout(0, 16), bytes([n]) * 16, BackendName("a")) for n in (1, 2)]
+    first = decode_snapshot(_encoded(names=names))
+    again = decode_snapshot(_encoded(names=names), first)
+    assert again.pools.pools[POOL].ticket_names is first.pools.pools[POOL].ticket_names
+
+    old = weakref.ref(first.pools.pools[POOL].ticket_names.names)
+    decode_snapshot(_encoded(names=names[:1]), again)
+    del first, again
+    assert old() is None
 
 
 @given(snapshots())

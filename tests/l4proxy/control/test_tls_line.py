@@ -86,3 +86,10 @@ async def test_the_hello_says_what_was_asked_for(http: bool) -> None:
     said = peeker.next_event()
     assert isinstance(said, HelloReceived)
     assert (said.hello.server_name, said.hello.alpn) == (NAME, (b"http/1.1",) if http else ())
+
+
+async def test_no_backend_chooses_how_long_we_reckon() -> None:
+    """Diffie-Hellman in a group of the backend's own, up to 10,000 bits, is not on offer."""
+    with Scripted() as line:
+        context = TlsLine(line, NAME).tls.context
+    assert {each["kea"] for each in context.get_ciphers()} == {"kx-any", "kx-ecdhe"}
