@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from l4proxy.control.probe import LOCAL_ERRORS
+from l4proxy.control.line import LOCAL_ERRORS
 from l4proxy.dataplane.counters import DIAL_FAILED, FORWARDED, backend_label, dial_parts
 from routing import BackendName, PoolName
 

@@ -19,7 +19,7 @@ import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from l4proxy.control.tickets.line import Line, TooLong
+from l4proxy.control.line import GOODBYE_SECONDS, LOCAL_ERRORS, Line, TooLong
 from l4proxy.control.tls_line import TlsLine
 from routing import Address
 from routing.health import ProbeFault
@@ -27,9 +27,6 @@ from sni import ServerName
 
 MAX_STATUS_BYTES = 4_096
 """Read of an HTTP answer: its first line is all that counts."""
-
-GOODBYE_SECONDS = 1.0
-"""How long a backend is read from after the outcome stands, and at most to the deadline."""
 
 STALL_SECONDS = 0.5
 """A deadline noticed so late says that this process stood still, not that the backend is slow."""
@@ -54,11 +51,6 @@ _FAULTS = {
     errno.ENETUNREACH: "unreachable",
     errno.ENOENT: "missing",
 }
-
-LOCAL_ERRORS = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-)
-"""What this machine has run out of: descriptors, memory, ports. It says nothing of a backend."""
 
 
 class ProbeType(StrEnum):

@@ -8,7 +8,7 @@ import contextlib
 import ssl
 from functools import cache
 
-from l4proxy.control.tickets.line import Line
+from l4proxy.control.line import Line
 from sni import ServerName
 
 _READ_BYTES = 16 * 1024  # one TLS record

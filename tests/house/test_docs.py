@@ -9,7 +9,7 @@ import pytest
 
 from l4proxy.config import parse_config
 from l4proxy.dataplane.access_log import Outcome, Record, line_of
-from l4proxy.dataplane.connection import NO_ANSWER
+from l4proxy.dataplane.dial import NO_ANSWER
 from l4proxy.dataplane.relay import Ending
 from l4proxy.refusal import labels
 from tests.house.repository import ROOT

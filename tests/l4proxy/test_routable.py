@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from l4proxy.routable import (
     KEY_BYTES,
-    MAX_SERVER_ID,
     NONCE_BYTES,
     RoutingKey,
     RoutingKeys,
     mint,
 )
 from l4proxy.secret_file import BadSecretFile, write_secret
-from routing import ROUTABLE_NAME_BYTES, RoutableNames
+from routing import MAX_SERVER_ID, ROUTABLE_NAME_BYTES, RoutableNames
 
 OLD, CURRENT, NEXT, SPARE = (RoutingKey(bytes([number]) * KEY_BYTES) for number in range(4))
 NONCE = b"\x01\x02\x03\x04"

@@ -25,8 +25,7 @@ from attestation.x509 import load_certificate
 from l4proxy.config import EvidenceSource
 from l4proxy.control.attesting.ask import BadAnswer, Stream, ask, take
 from l4proxy.control.attesting.secure_line import BrokenTls, SecureLine
-from l4proxy.control.probe import GOODBYE_SECONDS, LOCAL_ERRORS
-from l4proxy.control.tickets.line import Line, TooLong
+from l4proxy.control.line import GOODBYE_SECONDS, LOCAL_ERRORS, Line, TooLong
 from l4proxy.control.tickets.visit import Approach
 from l4proxy.evidence_wire import (
     ALPN,

@@ -11,7 +11,7 @@ from functools import cache
 from OpenSSL import SSL, crypto
 
 from attestation import EXPORTER, EXPORTER_LABEL
-from l4proxy.control.tickets.line import Line
+from l4proxy.control.line import Line
 from sni import ServerName
 
 MAX_CHAIN = 8

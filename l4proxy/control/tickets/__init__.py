@@ -3,7 +3,6 @@
 A ticket begins, in most TLS stacks, with the name of the key that sealed it. Here the names are
 learned, with no help from the backends:
 
-    line        a connection to a backend, bounded in bytes
     visit       one handshake, and the ticket that the backend gives
     interview   as many visits as it takes to know a backend's tickets
     layouts     tickets in, names out

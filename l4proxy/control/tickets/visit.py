@@ -15,9 +15,8 @@ import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from l4proxy.control.probe import GOODBYE_SECONDS, LOCAL_ERRORS
+from l4proxy.control.line import GOODBYE_SECONDS, LOCAL_ERRORS, Line, TooLong
 from l4proxy.control.tickets.layouts import Ticket
-from l4proxy.control.tickets.line import Line, TooLong
 from l4proxy.control.tls_line import TlsLine
 from routing import Address
 from sni import HelloPeeker, HelloReceived, ServerName, offered_tickets

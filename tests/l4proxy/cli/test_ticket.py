@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from l4proxy.cli import main
-from l4proxy.routable import MAX_SERVER_ID, RoutingKey, RoutingKeys
+from l4proxy.routable import RoutingKey, RoutingKeys
+from routing import MAX_SERVER_ID
 from tests.l4proxy.cli.calls import PATIENCE, ROOT, call
 
 NAME = "00112233445566778899aabbccddeeff"

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from l4proxy.control.tickets.line import Line
+from l4proxy.control.line import Line
 from l4proxy.control.tls_line import TlsLine
 from routing import Address
 from sni import HelloPeeker, HelloReceived, ServerName

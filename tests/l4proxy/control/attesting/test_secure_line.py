@@ -9,7 +9,7 @@ from OpenSSL import SSL
 
 from attestation import EXPORTER, EXPORTER_LABEL
 from l4proxy.control.attesting.secure_line import BrokenTls, SecureLine
-from l4proxy.control.tickets.line import Line
+from l4proxy.control.line import Line
 from routing import Address
 from sni import ServerName
 from tests.e2e.backends import Backend

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from l4proxy.control.tickets.line import MAX_PROBE_BYTES, Line, TooLong
+from l4proxy.control.line import MAX_PROBE_BYTES, Line, TooLong
 from routing import Address
 from tests.l4proxy.control.servers import PATIENCE_SECONDS, backend
 

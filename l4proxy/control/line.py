@@ -1,6 +1,7 @@
 """A connection to a backend that may be hostile: what is read is bounded, what is sent is whole."""
 
 import asyncio
+import errno
 import socket
 from typing import Self
 
@@ -9,6 +10,14 @@ from routing import Address
 
 MAX_PROBE_BYTES = 256 * 1024
 """Read from a backend on one line: certificates with evidence inside take tens of KiB."""
+
+GOODBYE_SECONDS = 1.0
+"""How long a backend is read from after the outcome stands, and at most to the deadline."""
+
+LOCAL_ERRORS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
+"""What this machine has run out of: descriptors, memory, ports. It says nothing of a backend."""
 
 _READ_BYTES = 16 * 1024  # one TLS record
 
