@@ -51,7 +51,8 @@ _KEPT_KEYS = 512
 _written = dict[TicketNames, bytes]()
 _read = dict[bytes, TicketNames]()
 
-_Key, _Value = TypeVar("_Key"), TypeVar("_Value")
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 _RouteRow = tuple[str, PoolName, list[bytes] | None, bool]
 _AddressRow = tuple[str, int]

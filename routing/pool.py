@@ -1,5 +1,6 @@
 """Pools: the backends that may serve a route, and what a decision can know of them beforehand."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,7 +42,8 @@ class Pool:
         open_weight: Derived: their weights together.
         wheel: Derived: the same, for turns and draws.
         capped: Derived: whether a backend may run out of room.
-        rising: Derived: whether one of those open may be in its slow start.
+        rising_until: Derived: when the last slow start of those open is over, in seconds of
+            `State.now`; minus infinity: there is none.
 
     Raises:
         BadBackend: Two backends have one name or one server id.
@@ -66,7 +68,7 @@ class Pool:
     open_weight: int = field(init=False, repr=False, compare=False)
     wheel: Wheel = field(init=False, repr=False, compare=False)
     capped: bool = field(init=False, repr=False, compare=False)
-    rising: bool = field(init=False, repr=False, compare=False)
+    rising_until: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         takes_new = tuple(backend for backend in self.backends if closed_to_new(backend) is None)
@@ -82,8 +84,14 @@ class Pool:
             "open_weight": sum(weights),
             "wheel": Wheel(takes_new, weights),
             "capped": any(bound is not None for bound in bounds),
-            "rising": self.slow_start > 0
-            and any(backend.returned_at is not None for backend in takes_new),
+            "rising_until": max(
+                (
+                    each.returned_at + self.slow_start
+                    for each in takes_new
+                    if each.returned_at is not None
+                ),
+                default=-math.inf,
+            ),
         }
         for attribute, value in derived.items():
             object.__setattr__(self, attribute, value)

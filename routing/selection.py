@@ -70,14 +70,15 @@ def by_affinity(key: bytes, pool: Pool, state: State) -> Backend | None:
 def _share(pool: Pool, state: State) -> float:
     """Return the share of all sessions, and this one, that a backend of weight 1 has."""
     total = state.load.total_sessions(pool.open_indices)
-    weight = sum(_weights(pool.open, pool, state)) if pool.rising else pool.open_weight
+    rising = state.now < pool.rising_until
+    weight = sum(_weights(pool.open, pool, state)) if rising else pool.open_weight
     return (total + 1) / weight if weight else 0.0
 
 
 def _over(each: float, backend: Backend, pool: Pool, state: State) -> bool:
     """Return whether a backend has more than its share, beyond 5/4 of it and beyond chance."""
     weight: float = backend.weight
-    if pool.rising:
+    if state.now < pool.rising_until:
         weight = effective_weight(backend, pool.slow_start, state.now)
     share = each * weight
     sessions = state.load.sessions(backend.index)
@@ -106,18 +107,18 @@ def _less_loaded_of_two(backends: Sequence[Backend], pool: Pool, state: State) -
 def _whose_turn(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:
     """Return whose turn it is. In a slow start, whose weights change, turns are drawn instead."""
     wheel = _wheel(backends, pool, state)
-    return wheel.drawn(state.draw) if pool.rising else wheel.turn(state.turn)
+    return wheel.drawn(state.draw) if state.now < pool.rising_until else wheel.turn(state.turn)
 
 
 def _wheel(backends: Sequence[Backend], pool: Pool, state: State) -> Wheel:
-    if backends is pool.open and not pool.rising:
+    if backends is pool.open and state.now >= pool.rising_until:
         return pool.wheel
     return Wheel(backends, _weights(backends, pool, state))
 
 
 def _loads(backends: Sequence[Backend], pool: Pool, state: State) -> list[float]:
     sessions = state.load.sessions
-    if not pool.rising:
+    if state.now >= pool.rising_until:
         return [(sessions(backend.index) + 1) / backend.weight for backend in backends]
     weights = _weights(backends, pool, state)
     return [
@@ -128,6 +129,8 @@ def _loads(backends: Sequence[Backend], pool: Pool, state: State) -> list[float]
 
 def _weights(backends: Sequence[Backend], pool: Pool, state: State) -> list[float]:
     slow_start, now = pool.slow_start, state.now
+    if now >= pool.rising_until:  # whole ones, without which no turns can be taken
+        return [backend.weight for backend in backends]
     return [effective_weight(backend, slow_start, now) for backend in backends]
 
 

@@ -1,5 +1,6 @@
 """Tests of the pools and what they know beforehand."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -70,19 +71,19 @@ def test_a_pool_knows_whether_room_may_run_out(capacity: Capacity, capped: bool)
 
 
 @pytest.mark.parametrize(
-    ("slow_start", "member", "rising"),
+    ("slow_start", "member", "until"),
     [
-        (30.0, backend("a", returned_at=NOW), True),
-        (0.0, backend("a", returned_at=NOW), False),
-        (30.0, backend("a"), False),
-        (30.0, backend("a", returned_at=NOW, draining=True), False),
+        (30.0, backend("a", returned_at=NOW), NOW + 30.0),
+        (0.0, backend("a", returned_at=NOW), NOW),
+        (30.0, backend("a"), -math.inf),
+        (30.0, backend("a", returned_at=NOW, draining=True), -math.inf),
     ],
 )
-def test_a_pool_knows_whether_somebody_may_be_in_slow_start(
-    slow_start: float, member: Backend, rising: bool
+def test_a_pool_knows_how_long_somebody_is_in_slow_start(
+    slow_start: float, member: Backend, until: float
 ) -> None:
     """Only where it is asked for, and somebody who takes new sessions has returned."""
-    assert pool([member], slow_start=slow_start).rising is rising
+    assert pool([member], slow_start=slow_start).rising_until == until
 
 
 @pytest.mark.parametrize("hashing", Hashing)

@@ -316,6 +316,18 @@ def test_a_returned_backend_takes_on_its_share_little_by_little(
         assert filled == pytest.approx(share, abs=0.02)
 
 
+def test_turns_are_taken_again_when_a_slow_start_is_over() -> None:
+    """Who came back once does not leave turns to chance for ever."""
+    members = _returning(Balance.ROUND_ROBIN, since=100.0)
+    turns = [select(CLIENT, members, state(turn=turn)) for turn in range(4)]
+    assert Counter(backend.name for backend in turns if backend) == {"b0": 2, "b1": 2}
+    full = replace(members, capacity=Capacity(sessions=1))
+    begun = 29.23  # 100.0 seconds later is, by rounding, a little less than that away
+    full = replace(full, backends=(backend("b0"), backend("b1", 1, returned_at=begun)))
+    later = state(busy(b0=1), turn=1)._replace(now=begun + 100.0)
+    assert select(CLIENT, full, later) == full.backends[1]
+
+
 def test_a_slow_start_never_refuses() -> None:
     """A returned backend that is alone serves all."""
     for balance in Balance:

@@ -14,6 +14,11 @@ from routing import Address
 from sni import ServerName
 from tests.e2e.backends import Backend
 from tests.l4proxy.control.attesting.enclave import certificate_of, new_key
+from tests.l4proxy.control.servers import PATIENCE_SECONDS
+
+# Of a ClientHello: behind two headers, the version and the random.
+_SESSION_ID_AT = 5 + 4 + 2 + 32
+_DHE = {bytes.fromhex(suite) for suite in ("009e", "009f", "ccaa", "0033", "0039", "0067", "006b")}
 
 KEY = new_key()
 CERTIFICATE = certificate_of(KEY)
@@ -91,3 +96,23 @@ def test_what_is_no_tls_is_broken(words: bytes) -> None:
 
     with Backend(serve) as backend, pytest.raises(BrokenTls):
         asyncio.run(talk(backend))
+
+
+async def test_no_backend_chooses_how_long_we_reckon() -> None:
+    """Diffie-Hellman in a group of the backend's own, up to 10,000 bits, is not on offer."""
+    heard = bytearray()
+
+    def listens(sock: socket.socket) -> None:
+        heard.extend(sock.recv(4_096))
+
+    with Backend(listens) as backend, Line(Address("127.0.0.1", backend.port)) as line:
+        await line.connect()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            with pytest.raises((BrokenTls, OSError)):
+                await SecureLine(line, None).greet()
+    suites_at = _SESSION_ID_AT + 1 + heard[_SESSION_ID_AT]
+    size = int.from_bytes(heard[suites_at : suites_at + 2], "big")
+    suites = heard[suites_at + 2 : suites_at + 2 + size]
+    offered = {bytes(suites[at : at + 2]) for at in range(0, size, 2)}
+    assert offered & {b"\xc0\x2f", b"\x13\x01"}
+    assert not offered & _DHE
