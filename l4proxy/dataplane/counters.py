@@ -120,17 +120,17 @@ class Counters:
 
     def add(self, name: str, label: str = "", amount: int = 1) -> None:
         """Count."""
-        self._add((name, label), amount)
-
-    def _add(self, key: _Key, amount: int) -> None:
-        counts = self._counts
-        if key in counts:
-            counts[key] += amount
-        elif len(counts) < MOST_COUNTERS:
-            counts[key] = amount
+        key = name, label
+        if key in self._counts:
+            self._counts[key] += amount
         else:
-            other = key[0], OTHER
-            counts[other] = counts.get(other, 0) + amount
+            self._begin(key, amount)
+
+    def _begin(self, key: _Key, amount: int) -> None:
+        """Count what may have no counter yet."""
+        if key not in self._counts and len(self._counts) >= MOST_COUNTERS:
+            key = key[0], OTHER
+        self._counts[key] = self._counts.get(key, 0) + amount
 
     def dial_failed(self, forward: Forward, reason: str) -> None:
         """Count a dial that failed."""
@@ -140,8 +140,7 @@ class Counters:
     def forwarded(self, forward: Forward) -> None:
         """Count a connection that was relayed, and what led to its backend."""
         pool, backend, why, _ = forward
-        self._add(_chosen(pool, why), 1)
-        self._add(_of_backend(pool, backend.name)[0], 1)
+        self._add_both(_chosen(pool, why), 1, _of_backend(pool, backend.name)[0], 1)
 
     def resumption(self, forward: Forward, outcome: str) -> None:
         """Count what became of a session that a client offered to go on with."""
@@ -150,8 +149,16 @@ class Counters:
     def copied(self, forward: Forward, up: int, down: int) -> None:
         """Count the bytes of a relay that has ended: to the backend, to the client."""
         _, to_backend, to_client = _of_backend(forward.pool, forward.backend.name)
-        self._add(to_backend, up)
-        self._add(to_client, down)
+        self._add_both(to_backend, up, to_client, down)
+
+    def _add_both(self, first: _Key, to_first: int, second: _Key, to_second: int) -> None:
+        counts = self._counts
+        if first in counts and second in counts:
+            counts[first] += to_first
+            counts[second] += to_second
+        else:
+            self._begin(first, to_first)
+            self._begin(second, to_second)
 
     def forget(self, backends: AbstractSet[str]) -> None:
         """Drop the rows of backends that are gone, by label, once all they hold is reported.

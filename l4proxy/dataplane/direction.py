@@ -139,10 +139,8 @@ class Direction:
         for _ in _READS:
             try:
                 received = self.source.recv_into(_BUFFER, 0, _RECEIVE)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._relay.source_broke(self)
+            except OSError as error:
+                self._not_read(error)
                 return
             if not received:
                 self._relay.source_ended(self)
@@ -154,10 +152,8 @@ class Direction:
             # As `_send` does it, without the call: a trip is two of these and little else.
             try:
                 sent = self.sink.send(data, _SEND)
-            except BlockingIOError:
-                sent = 0
             except OSError as error:
-                self._relay.sink_broke(self, error)
+                self._not_sent(data, error)
                 return
             if sent != received:
                 self._keep(bytes(data[sent:]))
@@ -201,15 +197,23 @@ class Direction:
     def _send(self, data: memoryview) -> bool:
         try:
             sent = self.sink.send(data, _SEND)
-        except BlockingIOError:
-            sent = 0
         except OSError as error:
-            self._relay.sink_broke(self, error)
+            self._not_sent(data, error)
             return False
         if sent == len(data):
             return True
         self._keep(bytes(data[sent:]))
         return False
+
+    def _not_read(self, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):
+            self._relay.source_broke(self)
+
+    def _not_sent(self, data: memoryview, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._keep(bytes(data))
+        else:
+            self._relay.sink_broke(self, error)
 
     def _hear_break(self) -> None:
         """Hear of a reset behind the end of file: nothing will be read or sent that would tell."""

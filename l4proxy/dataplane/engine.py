@@ -206,8 +206,7 @@ class Engine:
         if self._again:
             return 0
         due = self._timers[0][0] if self._timers else NEVER
-        if self._youth_over < due:
-            due = self._youth_over
+        due = min(due, self._youth_over)
         return -1 if due == NEVER else max(0.0, due - time.monotonic())
 
     def _leaves_youth(self, timed: Timed) -> bool:
@@ -222,7 +221,12 @@ class Engine:
 
     def _grow_older(self) -> None:
         grown, self._older, self._young = self._older, self._young, set()
-        self._youth_over = self.now + YOUNG_SECONDS if self._older else NEVER
+        self._youth_over += YOUNG_SECONDS
+        if self._youth_over <= self.now:  # this thread was kept waiting: nobody is young any more
+            grown |= self._older
+            self._older = set()
+        if not self._older:
+            self._youth_over = NEVER
         for timed in grown:
             timed.scheduled = NEVER
             self.schedule(timed)

@@ -10,6 +10,7 @@ from l4proxy.snapshot import Snapshot
 from routing import BackendIndex, BackendName, Balance, Effect, Forward, PoolName
 
 _RESERVE = Effect.RESERVE
+_IPV4_BYTES = 4  # such an address is its own key: most are, so the call is saved
 
 
 class Places:
@@ -55,15 +56,14 @@ class Places:
         The backend may have left, and its cell may be another one's by then: look whether the pool
         has it.
         """
-        index = self._sessions.reservation(
-            pool, client_key(client), self._engine.now, homing=pool in self._homing
-        )
+        key = client if len(client) == _IPV4_BYTES else client_key(client)
+        index = self._sessions.reservation(pool, key, self._engine.now, homing=pool in self._homing)
         return None if index is None else self._names.get(index)
 
     def take(self, forward: Forward, client: bytes) -> Session:
         """Count one more connection of a client (packed address); return its session."""
         pool, backend = forward.pool, forward.backend.index
-        place = pool, client_key(client)
+        place = pool, client if len(client) == _IPV4_BYTES else client_key(client)
         rules, now = self._rules[pool], self._engine.now
         reserve = _RESERVE in forward.effects
         session = self._sessions.begin(place, backend, rules, now, reserve=reserve)

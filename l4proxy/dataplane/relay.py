@@ -135,16 +135,14 @@ class Relay:
             client: It watches the client's socket already.
             backend: It watches the backend's already.
         """
-        for sock, direction, already in (
-            (self.client, self.upstream, client),
-            (self.backend, self.downstream, backend),
-        ):
-            if already:
-                self.engine.hand_over(sock.fileno(), direction)
-                # What came before, such as an answer with the accept, has had its edge already.
-                self.engine.again(direction)
-            else:
-                self.engine.register(sock.fileno(), READABLE, direction)
+        if client:
+            self._take_over(self.client, self.upstream)
+        else:
+            self.engine.register(self.client.fileno(), READABLE, self.upstream)
+        if backend:
+            self._take_over(self.backend, self.downstream)
+        else:
+            self.engine.register(self.backend.fileno(), READABLE, self.downstream)
 
     def start(self, timeouts: Timeouts) -> None:
         """Begin the watch over deadlines; the engine watches both directions already."""
@@ -300,6 +298,11 @@ class Relay:
         self._owner.backend_silent(self)
         return True
 
+    def _take_over(self, sock: SocketType, direction: Direction) -> None:
+        self.engine.hand_over(sock.fileno(), direction)
+        # What came before, such as an answer with the accept, has had its edge already.
+        self.engine.again(direction)
+
     def _settle(self) -> None:
         self._settled = True
         for sock in (self.client, self.backend):
@@ -323,11 +326,11 @@ class Relay:
 
     def _undo(self) -> None:
         # Relay and directions hold each other: undone here, memory is freed without a collector.
-        for direction in (self.upstream, self.downstream):
-            direction.drop()
-            del direction.peer
+        up, down = self.upstream, self.downstream
+        del self.upstream, self.downstream, up.peer, down.peer
+        up.drop()
+        down.drop()
         self.discarding = self.resetting = None
-        del self.upstream, self.downstream
 
 
 def _unacknowledged(sock: SocketType) -> int:

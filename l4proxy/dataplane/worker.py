@@ -165,7 +165,8 @@ class Worker:
         settings = self.snapshot.settings
         entrance = settings.entrances[number]
         # Before anything is made for it: what a flood brings too much of must cost little.
-        if not entrance.proxied and self.admission.is_full(address, settings.per_client):
+        limit = settings.per_client
+        if limit and not entrance.proxied and self.admission.is_full(address, limit):
             self._turn_away(sock, address, number, LocalReason.CLIENT_LIMIT)
             return
         connection = Connection(self, sock, Peer(address, port, entrance))

@@ -12,6 +12,7 @@ from l4proxy.dataplane.engine import (
     NEVER,
     READABLE,
     WRITABLE,
+    YOUNG_SECONDS,
     Engine,
 )
 from tests.l4proxy.dataplane.loopback import Clock
@@ -344,6 +345,64 @@ def test_ended_things_do_not_pile_up(engine: Engine) -> None:
     timers = engine._timers  # noqa: SLF001 - the heap is the promise
     kept = {entry[2] for entry in timers if entry[0] == entry[2].scheduled}
     assert kept == set(living)
+
+
+@pytest.mark.parametrize("pauses", [(1.5, 0.5), (0.25,) * 8, (2.0,)])
+def test_a_young_thing_is_due_at_its_moment(
+    clock: Clock, engine: Engine, pauses: tuple[float, ...]
+) -> None:
+    """Without a timer at first, and due all the same at its moment, however turns fall."""
+    first = Timed(clock.now + 2 * YOUNG_SECONDS)
+    engine.schedule_young(first)
+    assert heap(engine) == 0
+    for pause in pauses[:-1]:
+        clock.now += pause
+        engine.turn(0)
+    assert first.fired == []
+    clock.now += pauses[-1]
+    engine.turn(0)
+    assert len(first.fired) == 1
+    assert heap(engine) == 0
+
+
+def test_a_young_thing_that_lives_on_gets_a_timer(clock: Clock, engine: Engine) -> None:
+    """Two generations later it is in the heap, and who comes later is young for as long."""
+    old = Timed(clock.now + 100)
+    engine.schedule_young(old)
+    clock.now += YOUNG_SECONDS
+    engine.turn(0)
+    new = Timed(clock.now + 100)
+    engine.schedule_young(new)
+    clock.now += YOUNG_SECONDS
+    engine.turn(0)
+    assert heap(engine) == 1
+    clock.now += YOUNG_SECONDS
+    engine.turn(0)
+    assert heap(engine) == 2
+    clock.now += 100
+    engine.turn(0)
+    assert len(old.fired) == len(new.fired) == 1
+
+
+def test_a_young_thing_may_end_or_hurry(clock: Clock, engine: Engine) -> None:
+    """Of either generation: what has ended hears nothing, and an earlier deadline is met."""
+    for pause in (0.0, YOUNG_SECONDS):
+        ended, hurried = Timed(clock.now + 10), Timed(clock.now + 10)
+        engine.schedule_young(ended)
+        engine.schedule_young(hurried)
+        clock.now += pause
+        engine.turn(0)
+        engine.cancel(ended)
+        hurried.deadline = clock.now + 0.5
+        engine.schedule(hurried)
+        clock.now += 0.5
+        engine.turn(0)
+        assert len(hurried.fired) == 1
+        clock.now += 20
+        engine.turn(0)
+        assert ended.fired == []
+        assert len(hurried.fired) == 1
+        assert heap(engine) == 0
 
 
 def test_a_loop_sleeps_until_the_next_deadline_only(

@@ -653,7 +653,7 @@ def test_a_late_half_close_buys_no_lifetime(join: Join, clock: Clock, engine: En
 def test_a_settled_relay_watches_its_peers(
     join: Join, clock: Clock, engine: Engine, half_closed: bool
 ) -> None:
-    """After a second, not before, both sockets ask whether their peer lives, as configured."""
+    """After two seconds, not before, both sockets ask whether their peer lives, as configured."""
     joined = join()
     quiet(engine)
     if half_closed:
