@@ -8,6 +8,7 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Protocol
 
+from l4proxy.dataplane.sessions import client_key
 from l4proxy.snapshot import Entrance
 
 TRUST_CACHE = 4_096
@@ -38,6 +39,7 @@ class Admission:
 
     def admit(self, client: bytes, limit: int) -> bool:
         """Count one more connection of a client, unless it has `limit` already (0: no limit)."""
+        client = client_key(client)
         count = self._clients.get(client, 0)
         if limit and count >= limit:
             return False
@@ -46,10 +48,11 @@ class Admission:
 
     def is_full(self, client: bytes, limit: int) -> bool:
         """Return whether a client has `limit` connections already (0: no limit)."""
-        return bool(limit) and self._clients.get(client, 0) >= limit
+        return bool(limit) and self._clients.get(client_key(client), 0) >= limit
 
     def leave(self, client: bytes) -> None:
         """Count one connection of an admitted client less."""
+        client = client_key(client)
         count = self._clients[client] - 1
         if count:
             self._clients[client] = count

@@ -319,6 +319,11 @@ class Connection:
         self._room.counters.add(names.ENDED, ending.value)
         if self._record is not None:
             self._log(Outcome("ended", ending.value, up, down))
+        if not up and self._session is not None:
+            # No handshake ends without a word of the client behind its hello: there was no session,
+            # and whoever says hello from many addresses must not fill a pool with them.
+            self._room.places.withdraw(self._session, self._forward.backend.index)
+            self._session = None
         self._left()
 
     def relay_failed(self, error: Exception) -> None:

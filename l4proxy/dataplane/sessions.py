@@ -33,6 +33,7 @@ class Session:
             remember it; then it is never counted itself.
         counted: Whether this worker counts it.
         over: Whether it has been forgotten.
+        waiting: Whether it is to be looked at again, as another worker counts it.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Session:
         "reserved_until",
         "rules",
         "slot",
+        "waiting",
     )
 
     def __init__(self, place: tuple[PoolName, bytes] | None, rules: SessionRules) -> None:
@@ -60,7 +62,7 @@ class Session:
         self.backend = self.reserved = BackendIndex(0)
         self.open = 0
         self.ends = self.reserved_until = 0.0
-        self.counted = self.queued = self.over = False
+        self.counted = self.queued = self.over = self.waiting = False
         self.slot: int | None = None
 
 
@@ -183,10 +185,11 @@ class Sessions:
         for session in fresh:
             if session.counted and self._counted_elsewhere(session, now, outranking=True):
                 self._discount(session)
-                self._uncounted.append(session)
+                self._look_again_at(session)
                 self._tell(session)
         for _ in range(min(len(self._uncounted), LOOKS_PER_TICK)):
             session = self._uncounted.popleft()
+            session.waiting = False
             if not session.counted and not session.over:
                 self._count(session, now)
                 self._tell(session)
@@ -220,12 +223,17 @@ class Sessions:
         if session.each:
             return
         if self._counted_elsewhere(session, now, outranking=False):
-            self._uncounted.append(session)
+            self._look_again_at(session)
             return
         session.counted = True
         self._cells[session.backend] += 1
         if session.slot is not None:
             self._fresh.append(session)
+
+    def _look_again_at(self, session: Session) -> None:
+        if not session.waiting:
+            session.waiting = True
+            self._uncounted.append(session)
 
     def _discount(self, session: Session) -> None:
         if session.counted:

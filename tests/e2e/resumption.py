@@ -47,12 +47,17 @@ def client_context(authority: Authority, version: ssl.TLSVersion) -> ssl.SSLCont
     return context
 
 
-def visit(address: Address, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> Visit:
+def visit(
+    address: Address,
+    client: ssl.SSLContext,
+    session: ssl.SSLSession | None = None,
+    source: str = "",
+) -> Visit:
     """Connects, asks, reads the first of the answer, leaves."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client.wrap_bio(incoming, outgoing, server_hostname=NAME, session=session)
     flights: list[bytes] = []
-    with connect(address) as sock:
+    with connect(address, source) as sock:
 
         def exchange(step: Callable[[], bytes | None]) -> bytes:
             """Sends and reads until a step is done."""

@@ -24,7 +24,7 @@ UNDRAIN = "/api/v1/backends/{}/undrain"
 
 
 def test_a_drained_backend_keeps_its_connections_and_gets_no_new_ones(start: Start) -> None:
-    """Once answered, it holds in every worker; without another backend new clients are refused."""
+    """Once answered, it holds in every worker; without another backend others are refused."""
     with Backend(echo) as old, Backend(naming(b"new")) as new:
         backends = [{"address": old.address, "name": "old"}]
         config = {"routes": {PLAIN_NAME.decode(): "app"}, "workers": 2}
@@ -36,11 +36,11 @@ def test_a_drained_backend_keeps_its_connections_and_gets_no_new_ones(start: Sta
             assert status == 200
             assert isinstance(document, dict)
             assert (document["draining"], document["deadline"]) == (True, None)
-            assert say(balancer.address, HELLO) == alert(INTERNAL_ERROR)
+            assert say(balancer.address, HELLO, "127.1.0.1") == alert(INTERNAL_ERROR)
             backends.append({"address": new.address, "name": "new"})
             balancer.reload({**config, "pools": {"app": {"backends": backends}}})
-            for _ in range(10):
-                assert say(balancer.address, HELLO) == Heard(b"new")
+            for number in range(10):
+                assert say(balancer.address, HELLO, f"127.2.0.{number}") == Heard(b"new")
             client.sendall(b"still here")
             assert exactly(client, 10) == b"still here"
             (found,) = filter(None, [balancer.backend("old")])
@@ -61,8 +61,9 @@ def test_a_drained_backend_keeps_the_sessions_that_come_back(
         drained = _of(balancer, {"a": first, "b": second}, lambda: visit(balancer.address, client))
         assert balancer.change("POST", DRAIN.format(drained))[0] == 200
         assert visit(balancer.address, client, begun.session).resumed
-        for _ in range(5):
-            assert visit(balancer.address, client).certificate != begun.certificate
+        for number in range(5):
+            stranger = visit(balancer.address, client, source=f"127.2.0.{number}")
+            assert stranger.certificate != begun.certificate
         assert visit(balancer.address, client, begun.session).resumed
         assert balancer.change("POST", UNDRAIN.format(drained))[0] == 200
         assert visit(balancer.address, client).certificate == begun.certificate

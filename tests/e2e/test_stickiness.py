@@ -207,6 +207,18 @@ def test_a_client_is_counted_once_whichever_workers_serve_it(start: Start) -> No
         until("each is a session", lambda: _metric(balancer, "backend_sessions") == 3)
 
 
+def test_who_says_no_more_than_hello_has_no_session(start: Start) -> None:
+    """Else a pool could be filled from many addresses, by clients that never shook hands."""
+    with Backend(naming(b"a")) as backend:
+        pool = {"backends": [backend.address], "capacity": {"sessions_per_backend": 5}}
+        balancer = start({"routes": {PLAIN_NAME.decode(): "app"}, "pools": {"app": pool}})
+        for number in range(20):
+            assert say(balancer.address, HELLO, f"127.4.0.{number}").data == b"a"
+        found = balancer.backend(f"{backend.address}")
+        assert found is not None
+        assert found["sessions_open"] == 0
+
+
 def test_parallel_first_connections_of_many_clients_even_out(start: Start) -> None:
     """Least sessions, with clients that all come at once: nobody sees counts that are old."""
     with _echoing("one", "two") as backends, ExitStack() as stack:

@@ -119,3 +119,15 @@ def test_a_client_is_full_exactly_when_it_is_not_admitted() -> None:
         assert admission.admit(b"a", limit)
     assert admission.is_full(b"a", 3)
     assert not admission.admit(b"a", 3)
+
+
+def test_an_ipv6_host_is_one_client_whatever_its_address() -> None:
+    """A host has a whole /64 to choose from; its neighbour's connections are not its own."""
+    admission = Admission()
+    network = bytes.fromhex("20010db800000001")
+    assert admission.admit(network + bytes(7) + b"\x01", 1)
+    assert admission.is_full(network + bytes(7) + b"\x02", 1)
+    assert not admission.admit(network + bytes(7) + b"\x02", 1)
+    assert admission.admit(bytes.fromhex("20010db800000002") + bytes(8), 1)
+    admission.leave(network + bytes(7) + b"\x01")
+    assert admission.admit(network + bytes(7) + b"\x02", 1)

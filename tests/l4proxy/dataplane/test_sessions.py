@@ -255,3 +255,16 @@ def test_a_client_is_at_home_with_whichever_worker_has_its_session(two: Balancer
     second.begin(place, B, RULES, 120.0, reserve=True)
     assert first.reservation(*BOB, 120.0, homing=True) is None
     assert second.reservation(*place, 120.0, homing=True) == B
+
+
+def test_a_session_is_looked_at_again_once_however_it_moves(two: Balancer) -> None:
+    """Two tickets used in turn cost a worker one place in its queue, not one each time."""
+    first, second = two.sessions
+    held = [begin(first), begin(first, backend=B)]
+    for number in range(100):
+        now = 100.0 + number / 100
+        backend = (A, B)[number % 2]
+        second.end(begin(second, backend=backend, now=now), backend, now)
+    assert len(second._uncounted) <= 1  # noqa: SLF001 - its length is the promise
+    for session, backend in zip(held, (A, B), strict=True):
+        first.end(session, backend, 102.0)
