@@ -137,7 +137,7 @@ class LimitSettings(Section):
     """Open connections over all workers; auto: what the descriptor limit allows."""
 
     per_client: Annotated[int | None, or_word(OFF, whole(1, MAX_CONNECTIONS))] = 200
-    """Open connections of one client (of IPv6: a /64) in each worker; off: no bound but the one above."""
+    """Open connections of one client (of IPv6: a /64) in each worker; off: only those above."""
 
     hello_timeout: Annotated[float, duration("100ms", "60s")] = 5.0
     """From accepting a connection to its whole ClientHello."""
