@@ -90,6 +90,7 @@ def test_what_a_worker_counted_outlives_it(start: Start, backend: Backend) -> No
     balancer = _balance(start, backend, workers=1)
     with _talking(balancer) as client:
         client.sendall(b"?")
+        assert exactly(client, 1) == b"?"  # unread, it would make of the end a reset
     balancer.expect_counted("ended", "complete")
     victim = balancer.worker
     victim.signal(signal.SIGKILL)
