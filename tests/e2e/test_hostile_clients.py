@@ -270,9 +270,14 @@ def test_who_does_not_read_cannot_fill_the_memory(start: Start, serve: Serve) ->
         before = balancer.worker.resident
         with ExitStack() as stack:
             clients = [stack.enter_context(_small(balancer)) for _ in range(400)]
-            if serve is _never_reads:
-                _pour(clients)
-            balancer.expect_counted("ended", "buffers_full")
+
+            def somebody_gave_way() -> bool:
+                """Pours again on a machine so busy that the kernel had room for it all."""
+                if serve is _never_reads:
+                    _pour(clients)
+                return balancer.counted("ended", "buffers_full") > 0
+
+            until("somebody gave way", somebody_gave_way)
             assert balancer.open_connections() >= 16
             # Without the bound it would be 400 times 64 KiB, and more.
             assert balancer.worker.resident - before < 6 * MIB

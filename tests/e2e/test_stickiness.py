@@ -214,6 +214,7 @@ def test_who_says_no_more_than_hello_has_no_session(start: Start) -> None:
         balancer = start({"routes": {PLAIN_NAME.decode(): "app"}, "pools": {"app": pool}})
         for number in range(20):
             assert say(balancer.address, HELLO, f"127.4.0.{number}").data == b"a"
+        until("all are gone", lambda: not balancer.open_connections())
         found = balancer.backend(f"{backend.address}")
         assert found is not None
         assert found["sessions_open"] == 0
