@@ -1,6 +1,7 @@
 """Key, certificate and ticket key as files, for an application that ends TLS itself."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -52,9 +53,10 @@ async def reload(command: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(RELOAD_SECONDS):
                 status = await running.wait()
-        except TimeoutError:
-            # Each renewal would leave another one running.
-            running.kill()
+        except (TimeoutError, asyncio.CancelledError):
+            # Each renewal would leave another one running, and an agent that ends its last one.
+            with contextlib.suppress(ProcessLookupError):
+                running.kill()
             await running.wait()
             raise
     except OSError as error:

@@ -10,6 +10,7 @@ import pytest
 from l4proxy.agent import files
 from l4proxy.agent.files import CERTIFICATE, KEY, TICKET_KEY, hand_over, reload
 from tests.l4proxy.agent.credentials import credentials
+from tests.l4proxy.agent.parts import soon
 
 
 def test_three_files_are_handed_over(tmp_path: Path) -> None:
@@ -65,6 +66,16 @@ async def test_a_command_that_stays_is_ended(
     monkeypatch.setattr(files, "RELOAD_SECONDS", 0.5)
     told = tmp_path / "told"
     await reload(("sh", "-c", f"printf $$ > {told}; exec sleep 60"))
+    assert not _runs(await asyncio.to_thread(told.read_text))
+
+
+async def test_an_agent_that_ends_leaves_no_command(tmp_path: Path) -> None:
+    """A command that runs when the agent is told to end is ended too."""
+    told = tmp_path / "told"
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(reload(("sh", "-c", f"printf $$ > {told}; exec sleep 60")))
+        await soon(lambda: told.exists() and bool(told.read_text()))
+        running.cancel()
     assert not _runs(await asyncio.to_thread(told.read_text))
 
 
