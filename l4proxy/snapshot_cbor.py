@@ -30,6 +30,7 @@ from routing import (
     ExternalPsks,
     Hashing,
     HostPattern,
+    Mark,
     Pool,
     PoolName,
     Pools,
@@ -56,7 +57,8 @@ _Value = TypeVar("_Value")
 _RouteRow = tuple[str, PoolName, list[bytes] | None, bool]
 _AddressRow = tuple[str, int]
 _MarksRow = tuple[bool, bool, bool, bool, float | None]
-_BackendRow = tuple[str, int, _AddressRow, int, _MarksRow, int | None, float | None, bool]
+_ClaimsRow = tuple[int | None, float | None, bool, float | None]
+_BackendRow = tuple[str, int, _AddressRow, int, _MarksRow, _ClaimsRow]
 _NameRow = tuple[int, int, bytes, str]
 
 
@@ -70,6 +72,8 @@ class _PoolRow(TypedDict):
     psks: tuple[dict[bytes, BackendName], bool]
     hashing: str
     slow_start: float
+    mark: tuple[int, list[BackendName]]
+    park: float
 
 
 class _Document(TypedDict):
@@ -188,6 +192,8 @@ def _pool_row(pool: Pool) -> _PoolRow:
         "psks": (dict(pool.external_psks.owners), pool.external_psks.hashed),
         "hashing": pool.hashing.value,
         "slow_start": pool.slow_start,
+        "mark": (pool.mark.below, list(pool.mark.order)),
+        "park": pool.park,
     }
 
 
@@ -202,6 +208,8 @@ def _pool(row: _PoolRow, before: Pool | None) -> Pool:
         external_psks=ExternalPsks(*row["psks"]),
         hashing=Hashing(row["hashing"]),
         slow_start=row["slow_start"],
+        mark=Mark(row["mark"][0], tuple(row["mark"][1])),
+        park=row["park"],
     )
     return pool if before is None else replace(pool, ranking=before.ranking)
 
@@ -259,21 +267,17 @@ def _backend_row(backend: Backend) -> _BackendRow:
             backend.draining,
             backend.drain_deadline,
         ),
-        backend.server_id,
-        backend.returned_at,
-        backend.refuted,
+        (backend.server_id, backend.returned_at, backend.refuted, backend.load),
     )
 
 
 def _backend(row: _BackendRow) -> Backend:
-    name, index, (host, port), weight, marks, server_id, returned_at, refuted = row
+    name, index, (host, port), weight, marks, claims = row
     return Backend(
         BackendName(name),
         BackendIndex(index),
         Address(host, port),
         weight,
         *marks,
-        server_id=server_id,
-        returned_at=returned_at,
-        refuted=refuted,
+        *claims,
     )

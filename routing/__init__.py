@@ -44,7 +44,7 @@ from routing.hostnames import HostPattern
 from routing.load import LoadView, OpenConnections
 from routing.maglev import Maglev
 from routing.observed import Observation, ObservedTokens, TokenKey, key_of
-from routing.pool import Pool, Pools
+from routing.pool import NO_MARK, Mark, Pool, Pools
 from routing.ranking import Ranking
 from routing.reasons import HoldReason, Ineligible, RefusalReason, Why
 from routing.rendezvous import SLOTS, Rendezvous
@@ -57,6 +57,7 @@ __all__ = [
     "HOLD_SECONDS",
     "MAX_SERVER_ID",
     "MAX_TICKETS",
+    "NO_MARK",
     "ROUTABLE_NAME_BYTES",
     "SLOTS",
     "Address",
@@ -80,6 +81,7 @@ __all__ = [
     "Ineligible",
     "LoadView",
     "Maglev",
+    "Mark",
     "Observation",
     "ObservedTokens",
     "OpenConnections",

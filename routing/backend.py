@@ -28,6 +28,9 @@ class Balance(StrEnum):
     ROUND_ROBIN = "round_robin"
     """Each in turn, as often as its weight says."""
 
+    LOAD = "load"
+    """Of two drawn by weight, the one whose telemetry claims less load."""
+
 
 class Hashing(StrEnum):
     """How a network, or another key, is hashed to a backend."""
@@ -105,6 +108,8 @@ class Backend:
         server_id: What its routable names say, 0 to 2**32 - 1, unique within its pool; None: it
             has none.
         refuted: What it was trusted for has been found untrue: what runs is to be closed as well.
+        load: The share of what it can do that its telemetry claims it does, 0 to 1; None: nothing
+            is known, or not any more.
         returned_at: When it last came back, in seconds of `State.now`, from which its slow start
             counts; None: it is at its full weight.
 
@@ -125,6 +130,7 @@ class Backend:
     server_id: int | None = None
     returned_at: float | None = None
     refuted: bool = False
+    load: float | None = None
 
     def __post_init__(self) -> None:
         if self.weight < 1:

@@ -7,7 +7,7 @@
     4  an instance name in the server name                      │
     5  a reservation a moment old                               ┘
     6  selection                                                  NEW: it has room for one more
-    7  refusal: no backend of the pool may have the client
+    7  refusal: no backend of the pool may have the client; where the pool parks, a wait before it
 
 The first that yields an eligible backend wins. A reservation counts as HELD because the client's
 first connection took the session's place already: asked as NEW, the last place of a backend would
@@ -35,6 +35,7 @@ from routing.client import Client
 from routing.pool import Pool, Pools
 from routing.reasons import HoldReason, RefusalReason, Why
 from routing.selection import select
+from routing.standby import awake
 from routing.state import State
 from sni import ClientHello
 
@@ -71,10 +72,14 @@ class Forward(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Let the hello wait, then decide again with `State.may_hold` off.
+    """Let the hello wait, then decide again.
+
+    A hello whose ticket name is unknown is decided once more, with `State.may_hold` off, as soon as
+    the pool's backends were asked for their names. One without an eligible backend is parked: it is
+    decided again and again, and at last with `State.may_park` off.
 
     Attributes:
-        pool: Whose backends to ask for their ticket names meanwhile.
+        pool: Whose backends it waits for.
         reason: What it waits for.
         until: When to decide at the latest, in seconds of `State.now`.
 
@@ -123,6 +128,8 @@ def decide(
     if isinstance(route, RefusalReason):
         return Refuse(route)
     pool = pools.pools[route.pool]
+    if pool.mark.order:
+        pool = awake(pool, state)
     tickets = tickets_of(hello, pool)
     if (forward := _by_token(hello, tickets, client, pool, state)) is not None:
         return forward
@@ -134,6 +141,12 @@ def decide(
         return Forward(pool.name, backend, Why.RESERVATION, _TAKE_SLOT)
     if (backend := select(client, pool, state)) is not None:
         return Forward(pool.name, backend, _SELECTED, _TAKE_SLOT_AND_RESERVE)
+    return _nobody(pool, state)
+
+
+def _nobody(pool: Pool, state: State) -> Hold | Refuse:
+    if pool.park and state.may_park:
+        return Hold(pool.name, HoldReason.NO_ELIGIBLE_BACKEND, state.now + pool.park)
     return Refuse(RefusalReason.NO_ELIGIBLE_BACKEND, pool.name)
 
 

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from routing.backend import Backend, BackendIndex, BackendName, Balance, Capacity, Hashing, PoolName
 from routing.eligibility import closed_to_new
@@ -15,6 +16,25 @@ from routing.routable import RoutableNames
 from routing.table import RouteTable
 from routing.ticket_names import TicketNames
 from routing.wheel import Wheel
+
+
+class Mark(NamedTuple):
+    """When backends that rest take new sessions too, without anybody being asked.
+
+    Attributes:
+        below: While fewer session slots are free on backends that take new sessions, the next of
+            `order` takes them too; 0: nobody wakes.
+        order: Who wakes, the first one first: backends on standby, and those whose drain is called
+            back by it.
+
+    """
+
+    below: int
+    order: tuple[BackendName, ...]
+
+
+NO_MARK = Mark(0, ())
+"""Nobody wakes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,8 @@ class Pool:
         external_psks: Where clients with keys that are no tickets go.
         hashing: How affinity, and whatever else goes by hash, ranks the backends.
         slow_start: Seconds in which a returned backend comes to its full weight; 0: at once.
+        mark: When resting backends wake; without a bound on sessions none does.
+        park: Seconds that a hello waits for a backend that may have it; 0: it is refused at once.
         named: Derived: the backends by name.
         by_server_id: Derived: those that have a server id, by it.
         open: Derived: the backends that take new sessions as far as their room goes.
@@ -60,6 +82,8 @@ class Pool:
     external_psks: ExternalPsks = field(default_factory=ExternalPsks)
     hashing: Hashing = Hashing.RENDEZVOUS
     slow_start: float = 0.0
+    mark: Mark = NO_MARK
+    park: float = 0.0
     named: Mapping[BackendName, Backend] = field(init=False, repr=False, compare=False)
     by_server_id: Mapping[int, Backend] = field(init=False, repr=False, compare=False)
     open: tuple[Backend, ...] = field(init=False, repr=False, compare=False)
@@ -69,6 +93,7 @@ class Pool:
     wheel: Wheel = field(init=False, repr=False, compare=False)
     capped: bool = field(init=False, repr=False, compare=False)
     rising_until: float = field(init=False, repr=False, compare=False)
+    _woken: "list[Pool]" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         takes_new = tuple(backend for backend in self.backends if closed_to_new(backend) is None)
@@ -84,6 +109,7 @@ class Pool:
             "open_weight": sum(weights),
             "wheel": Wheel(takes_new, weights),
             "capped": any(bound is not None for bound in bounds),
+            "_woken": [],
             "rising_until": max(
                 (
                     each.returned_at + self.slow_start
@@ -95,6 +121,25 @@ class Pool:
         }
         for attribute, value in derived.items():
             object.__setattr__(self, attribute, value)
+
+    def woken(self) -> "Pool":
+        """Return the pool with the next of its mark's order awake: made once, and kept.
+
+        Raises:
+            ValueError: There is no next one.
+
+        """
+        if not self._woken:
+            name, *rest = self.mark.order
+            backends = tuple(
+                replace(each, active=True, draining=False, drain_deadline=None)
+                if each.name == name
+                else each
+                for each in self.backends
+            )
+            mark = Mark(self.mark.below, tuple(rest))
+            self._woken.append(replace(self, backends=backends, mark=mark))
+        return self._woken[0]
 
     def _by_name(self) -> dict[BackendName, Backend]:
         named = {backend.name: backend for backend in self.backends}

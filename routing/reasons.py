@@ -33,6 +33,7 @@ class HoldReason(StrEnum):
     """What a held hello waits for."""
 
     UNKNOWN_TICKET_NAME = "unknown_ticket_name"
+    NO_ELIGIBLE_BACKEND = "no_eligible_backend"
 
 
 class RefusalReason(StrEnum):

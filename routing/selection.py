@@ -104,6 +104,19 @@ def _less_loaded_of_two(backends: Sequence[Backend], pool: Pool, state: State) -
     return two[second < first]
 
 
+def _less_claimed_of_two(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:
+    """Return the one of two, drawn by weight, that claims less load.
+
+    Claims are seconds old, and may be lies: by drawing first, a backend that claims to be idle gets
+    twice its share at most. Where one of the two claims nothing, or both the same, sessions decide.
+    """
+    first, second = two = _wheel(backends, pool, state).two_drawn(state.draw)
+    if first.load is None or second.load is None or first.load == second.load:
+        mine, other = _loads(two, pool, state)
+        return two[other < mine]
+    return two[second.load < first.load]
+
+
 def _whose_turn(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:
     """Return whose turn it is. In a slow start, whose weights change, turns are drawn instead."""
     wheel = _wheel(backends, pool, state)
@@ -146,4 +159,5 @@ _CHOICES: Mapping[Balance, Callable[[Sequence[Backend], Pool, State], Backend]] 
     Balance.LEAST_SESSIONS: _least_loaded,
     Balance.RANDOM_TWO: _less_loaded_of_two,
     Balance.ROUND_ROBIN: _whose_turn,
+    Balance.LOAD: _less_claimed_of_two,
 }

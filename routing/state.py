@@ -42,6 +42,7 @@ class State(NamedTuple):
             the pool's backends have just been asked for their ticket names.
         seen: What backends have issued in the clear; None: nothing is observed.
         turn: One more for each decision of this caller, from 0 on, for `Balance.ROUND_ROBIN`.
+        may_park: Whether a `Hold` for want of an eligible backend would be heeded.
 
     """
 
@@ -53,3 +54,4 @@ class State(NamedTuple):
     may_hold: bool = False
     seen: SeenTokens | None = None
     turn: int = 0
+    may_park: bool = False

@@ -1,7 +1,12 @@
 """What holds for every test."""
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 # No test judges by the clock: a machine that is busy with something else is no fault of the code.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+_SLOW = [HealthCheck.too_slow]
+settings.register_profile("house", max_examples=40, deadline=None, suppress_health_check=_SLOW)
+# For a machine with time: `HYPOTHESIS_PROFILE=thorough make test`.
+settings.register_profile("thorough", max_examples=500, deadline=None, suppress_health_check=_SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))

@@ -69,5 +69,11 @@ class Totals:
 
     def count(self, name: str, label: str = "") -> int:
         """Return one total."""
-        running = sum(counts.get((name, label), 0) for counts in self._running.values())
-        return self._ended.get((name, label), 0) + running
+        return self._ended.get((name, label), 0) + self.running(name, label)
+
+    def running(self, name: str, label: str = "") -> int:
+        """Return what of one total the running workers have counted.
+
+        The difference of two of these is what is there: a worker's own ended with it.
+        """
+        return sum(counts.get((name, label), 0) for counts in self._running.values())

@@ -138,7 +138,7 @@ class Connection:
         if self._record is not None:
             self._record.named(outcome.hello)
         if not self._peer.entrance.proxied or self._admit():
-            self._decide(may_hold=True)
+            self.find_backend(may_hold=True, may_park=True)
 
     def _waited(self) -> None:
         """Wait for the hello no more; the client is whom a PROXY header names, if there was one."""
@@ -177,12 +177,14 @@ class Connection:
 
     # --- decide --------------------------------------------------------------------------------
 
-    def _decide(self, *, may_hold: bool) -> None:
+    def find_backend(self, *, may_hold: bool, may_park: bool) -> None:
+        """Decide, and do what was decided."""
         room = self._room
         draw = random()  # noqa: S311 - spreads load, guards nothing
         seen, turn = room.observer.seen, next(room.turns)
         # By place, which is half the work of by name.
-        state = State(room.engine.now, draw, room.load, self, self._tried, may_hold, seen, turn)
+        known = (room.load, self, self._tried, may_hold, seen, turn, may_park)
+        state = State(room.engine.now, draw, *known)
         outcome = decide(self._hello, Client(self._client), room.snapshot.pools, state)
         if isinstance(outcome, Forward):
             self._approach(outcome)
@@ -192,8 +194,7 @@ class Connection:
             reason = LocalReason.NO_BACKEND_ANSWERED if self._tried else outcome.reason
             self._refuse(refusal_of(reason))
         elif isinstance(outcome, Hold):
-            if not room.holds.hold(self, outcome):
-                self._decide(may_hold=False)
+            room.waits.begin(self, outcome)
         else:
             assert_never(outcome)
 
@@ -202,10 +203,9 @@ class Connection:
         return self._room.places.reserved(pool, self._client)
 
     def on_deadline(self) -> None:
-        """Decide for a hello that was held, whatever is known by now."""
+        """Decide for a hello that has waited, whatever is known by now."""
         self.deadline = NEVER
-        self._room.holds.release(self)
-        self._decide(may_hold=False)
+        self._room.waits.over(self, self._sock)
 
     # --- dial ----------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Connection:
             self._session = None
         self._tried = (*self._tried, self._forward.backend.name)
         if len(self._tried) < DIAL_ATTEMPTS:
-            self._decide(may_hold=False)
+            self.find_backend(may_hold=False, may_park=False)
         else:
             self._refuse(refusal_of(LocalReason.NO_BACKEND_ANSWERED))
 

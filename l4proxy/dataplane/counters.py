@@ -36,6 +36,10 @@ RESUMPTIONS = "resumptions"
 """Sessions that clients offered to go on with; label: pool/why/outcome."""
 OBSERVED_DROPPED = "observed_dropped"
 """Observed tokens that found the channel full, unknown to other workers; label: none."""
+PARKED = "parked"
+"""Hellos that waited for a backend; label: the pool. Less `UNPARKED`, those that wait."""
+UNPARKED = "unparked"
+"""Of these, those that wait no more; label: the pool."""
 
 MOST_COUNTERS = 65_536
 """Different counters of a worker: what comes after them is counted together, as `OTHER`."""
@@ -61,6 +65,8 @@ NAMES = frozenset(
         LOG_DROPPED,
         RESUMPTIONS,
         OBSERVED_DROPPED,
+        PARKED,
+        UNPARKED,
     }
 )
 """Everything that is counted."""

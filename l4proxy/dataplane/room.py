@@ -9,9 +9,9 @@ from l4proxy.dataplane.backlog import Backlog
 from l4proxy.dataplane.closing import Closing
 from l4proxy.dataplane.counters import Counters
 from l4proxy.dataplane.engine import Engine
-from l4proxy.dataplane.holds import Holds
 from l4proxy.dataplane.observing import Observer
 from l4proxy.dataplane.places import Places
+from l4proxy.dataplane.waits import Waits
 from l4proxy.snapshot import Entrance, Snapshot
 from routing import LoadView
 
@@ -40,7 +40,7 @@ class Room(Protocol):
     admission: Admission
     access_log: AccessLog
     places: Places
-    holds: Holds
+    waits: Waits
     observer: Observer
     closing: Closing
     turns: Iterator[int]

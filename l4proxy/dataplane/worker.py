@@ -32,10 +32,12 @@ from l4proxy.dataplane.holds import Holds
 from l4proxy.dataplane.linger import reset
 from l4proxy.dataplane.listener import Listener
 from l4proxy.dataplane.observing import Observer
+from l4proxy.dataplane.parking import Parking
 from l4proxy.dataplane.places import Places
 from l4proxy.dataplane.room import Peer
 from l4proxy.dataplane.sessions import Sessions
 from l4proxy.dataplane.spare import Spare
+from l4proxy.dataplane.waits import Waits
 from l4proxy.limits import (
     DOWN_FRAME_BYTES,
     LAST_WORDS_SECONDS,
@@ -83,7 +85,7 @@ class Worker:
         self.admission = Admission()
         self.access_log = AccessLog(self.engine, channel, self.counters)
         self.spare = Spare()
-        self.holds = Holds(self.engine, channel)
+        self.waits = Waits(Holds(self.engine, channel), Parking(self.engine, self.counters))
         self.closing = Closing(self.engine)
         self.observer = Observer(self.engine, None if sessions.alone else channel, self.counters)
         self._departures = Departures()
@@ -136,7 +138,8 @@ class Worker:
             self.engine.stop()
 
     def _apply(self, snapshot: Snapshot) -> None:
-        self.holds.apply(snapshot.pools, self._before.pools if self._before is not None else None)
+        before = self._before.pools if self._before is not None else None
+        self.waits.holds.apply(snapshot.pools, before)
         self.snapshot = self._before = snapshot
         self.places.apply(snapshot)
         self.observer.apply(snapshot)
@@ -303,7 +306,7 @@ class _Curfew:
 
     def on_deadline(self) -> None:
         self.deadline = NEVER
-        self._worker.holds.cut()
+        self._worker.waits.cut()
         self._worker.engine.cut()
         self._worker.engine.stop()
 

@@ -11,7 +11,7 @@ No I/O, no clock, no randomness, no log: the moment is an argument, the decision
 """
 
 from l4proxy.scaling.cron import BadCron, Cron, CronWindow
-from l4proxy.scaling.decision import Decision, Doubt, Mark, Outlook, Term, TermName
+from l4proxy.scaling.decision import Decision, Doubt, Outlook, Term, TermName
 from l4proxy.scaling.hpa import RateLimit
 from l4proxy.scaling.policy import (
     BadPolicy,
@@ -45,7 +45,6 @@ __all__ = [
     "Decision",
     "Doubt",
     "FreeSessions",
-    "Mark",
     "MetricName",
     "MetricTarget",
     "Observation",

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-from l4proxy.scaling.decision import Mark
 from l4proxy.scaling.fleet import Member
 from l4proxy.scaling.policy import ScalingPolicy
 from l4proxy.scaling.report import BackendState
-from routing import BackendName
+from routing import BackendName, Mark
 
 
 class Watch(NamedTuple):

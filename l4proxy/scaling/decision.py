@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from routing import BackendName
+from routing import BackendName, Mark
 
 
 class TermName(StrEnum):
@@ -67,20 +67,6 @@ class Outlook(NamedTuple):
     error: float
     lead: float
     panic: bool
-
-
-class Mark(NamedTuple):
-    """The rule by which workers wake resting backends in the same instant, without asking.
-
-    While fewer than `below` session slots are free on backends that take new sessions, the next of
-    `order` takes them too.
-    """
-
-    below: int
-    order: tuple[BackendName, ...]
-
-
-NO_MARK = Mark(0, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def test_the_corpus_holds(data: bytes) -> None:
     check(data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(mutations(CORPUS))
 def test_mutations_hold(data: bytes) -> None:
     """Inputs with bytes changed, cut out or put in keep the promises."""

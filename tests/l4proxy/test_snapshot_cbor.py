@@ -32,6 +32,7 @@ from routing import (
     ExternalPsks,
     Hashing,
     HostPattern,
+    Mark,
     Pool,
     PoolName,
     Pools,
@@ -59,6 +60,7 @@ backends = st.builds(
     st.booleans(),
     st.none() | seconds,
     returned_at=st.none() | seconds,
+    load=st.none() | st.floats(0, 1),
 )
 layouts = st.sampled_from([TicketLayout(0, 16), TicketLayout(1, 16), TicketLayout(0, 4)])
 ticket_names = layouts.flatmap(
@@ -87,6 +89,10 @@ pools_of = st.builds(
     ),
     hashing=st.sampled_from(Hashing),
     slow_start=st.just(0.0) | seconds,
+    mark=st.builds(
+        Mark, st.integers(0, 9), st.lists(words.map(BackendName), max_size=2).map(tuple)
+    ),
+    park=st.just(0.0) | seconds,
 )
 sessions_of = st.builds(SessionRules, seconds, seconds, *[st.booleans()] * 3)
 protocols = st.none() | st.frozensets(st.sampled_from([b"h2", b"http/1.1", b"\xff"]), min_size=1)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from routing import (
+    NO_MARK,
     Address,
     Backend,
     BackendIndex,
@@ -13,6 +14,7 @@ from routing import (
     ExternalPsks,
     Hashing,
     HostPattern,
+    Mark,
     OpenConnections,
     Pool,
     PoolName,
@@ -101,6 +103,7 @@ def backend(
     drain_deadline: float | None = None,
     server_id: int | None = None,
     returned_at: float | None = None,
+    load: float | None = None,
 ) -> Backend:
     """A backend that may have all traffic, unless said otherwise."""
     return Backend(
@@ -115,6 +118,7 @@ def backend(
         drain_deadline=drain_deadline,
         server_id=server_id,
         returned_at=returned_at,
+        load=load,
     )
 
 
@@ -133,6 +137,8 @@ def pool(
     routable: RoutableNames | None = None,
     psks: ExternalPsks | None = None,
     slow_start: float = 0.0,
+    mark: Mark = NO_MARK,
+    park: float = 0.0,
 ) -> Pool:
     """The pool `app` of these backends."""
     return Pool(
@@ -145,6 +151,8 @@ def pool(
         routable=routable,
         external_psks=psks or ExternalPsks(),
         slow_start=slow_start,
+        mark=mark,
+        park=park,
     )
 
 
@@ -193,6 +201,7 @@ def state(
     may_hold: bool = False,
     seen: dict[bytes, str] | None = None,
     turn: int = 0,
+    may_park: bool = False,
 ) -> State:
     """The moment NOW, nothing open and nothing known unless said otherwise."""
     return State(
@@ -204,4 +213,5 @@ def state(
         may_hold,
         None if seen is None else Seen(seen),
         turn,
+        may_park,
     )

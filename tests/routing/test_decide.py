@@ -16,6 +16,8 @@ from routing import (
     Forward,
     Hold,
     HoldReason,
+    Mark,
+    OpenConnections,
     Pool,
     PoolName,
     Pools,
@@ -246,6 +248,33 @@ def test_without_a_route_no_pool_is_to_blame(
 ) -> None:
     """The refusal carries the table's reason and names no pool."""
     assert decide(hello(server_name), CLIENT, _seven(), state()) == Refuse(reason)
+
+
+def test_a_client_wakes_who_rests() -> None:
+    """The session that finds too little free is the first on the one that wakes."""
+    members = [backend("b0"), backend("b1", 1, active=False)]
+    mark = Mark(1, (name("b1"),))
+    app = pool(members, capacity=Capacity(sessions=2), mark=mark)
+    assert served_by(app, busy(b0=1)) == "b0"
+    assert served_by(app, busy(b0=2)) == "b1"
+
+
+def served_by(app: Pool, load: OpenConnections) -> str:
+    """The backend that a client without a session gets."""
+    answer = decide(hello(), CLIENT, pools(app), state(load))
+    assert isinstance(answer, Forward)
+    return answer.backend.name
+
+
+def test_a_pool_that_parks_lets_its_clients_wait() -> None:
+    """Without an eligible backend the hello waits, if it may, and is refused if not."""
+    app = pools(pool([backend("b0", healthy=False)], park=10.0))
+    waits = Hold(APP, HoldReason.NO_ELIGIBLE_BACKEND, NOW + 10.0)
+    assert decide(hello(), CLIENT, app, state(may_park=True)) == waits
+    refused = Refuse(RefusalReason.NO_ELIGIBLE_BACKEND, APP)
+    assert decide(hello(), CLIENT, app, state()) == refused
+    patient = pools(pool([backend("b0", healthy=False)]))
+    assert decide(hello(), CLIENT, patient, state(may_park=True)) == refused
 
 
 def test_a_pool_without_an_eligible_backend_refuses() -> None:

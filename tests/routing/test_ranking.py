@@ -1,7 +1,7 @@
 """Tests of what all rankings promise."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing import Maglev, Ranking, Rendezvous
@@ -13,6 +13,7 @@ MEMBERS = {name(f"b{i}"): 1 + i % 3 for i in range(12)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=10)
 @given(key=st.binary(max_size=16))
 def test_a_ranking_is_pure(kind: type[Rendezvous | Maglev], key: bytes) -> None:
     """Distinct members, best first, the same however often and in whatever order they are given."""

@@ -18,7 +18,7 @@ from routing import HoldReason, Ineligible, RefusalReason, Why
             Ineligible,
             "tried unhealthy untrusted standby draining drain_expired full connections_full",
         ),
-        (HoldReason, "unknown_ticket_name"),
+        (HoldReason, "unknown_ticket_name no_eligible_backend"),
         (RefusalReason, "unknown_server_name no_server_name no_alpn_match no_eligible_backend"),
     ],
 )

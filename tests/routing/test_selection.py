@@ -282,7 +282,25 @@ def test_random_two_fills_by_weight() -> None:
     assert load.statistics() == pytest.approx({0: 100, 1: 200, 2: 500}, abs=15)
 
 
-@pytest.mark.parametrize("balance", [Balance.RANDOM_TWO, Balance.ROUND_ROBIN])
+def test_of_two_that_are_drawn_the_one_that_claims_less_serves() -> None:
+    """The busiest by its own word is never chosen; who claims to be idle gets twice its share."""
+    claims = [backend(f"b{i}", i, load=load) for i, load in enumerate((0.9, 0.5, 0.0))]
+    members = pool(claims, balance=Balance.LOAD)
+    chosen = [select(CLIENT, members, state(busy(b2=9), draw=n / 600)) for n in range(600)]
+    counts = Counter(backend.name for backend in chosen if backend)
+    assert counts == pytest.approx({"b2": 400, "b1": 200}, abs=3)
+
+
+@pytest.mark.parametrize("claims", [(None, 0.1), (0.9, None), (None, None), (0.5, 0.5)])
+def test_where_claims_do_not_tell_sessions_do(claims: tuple[float | None, float | None]) -> None:
+    """Of a backend whose telemetry is missing nothing is assumed."""
+    two = [backend(f"b{i}", i, load=load) for i, load in enumerate(claims)]
+    members = pool(two, balance=Balance.LOAD)
+    chosen = {select(CLIENT, members, state(busy(b0=2, b1=1), draw=n / 10)) for n in range(10)}
+    assert chosen == {two[1]}
+
+
+@pytest.mark.parametrize("balance", [Balance.RANDOM_TWO, Balance.ROUND_ROBIN, Balance.LOAD])
 def test_a_lone_backend_serves_everybody(balance: Balance) -> None:
     """There is nobody to draw or to take turns with."""
     assert _shares(pool(backends(3), balance=balance), 100) == {0: 100}

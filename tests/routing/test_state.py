@@ -4,6 +4,6 @@ from routing import OpenConnections, State
 
 
 def test_a_moment_knows_nothing_unless_told() -> None:
-    """Left unsaid: no reservation, nobody tried, no hold, nothing seen, the first turn."""
+    """Left unsaid: no reservation, nobody tried, no wait, nothing seen, the first turn."""
     state = State(1.0, 0.5, OpenConnections())
-    assert state[3:] == (None, (), False, None, 0)
+    assert state[3:] == (None, (), False, None, 0, False)

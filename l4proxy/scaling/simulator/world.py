@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from l4proxy.scaling.decision import NO_MARK, Mark
 from l4proxy.scaling.report import BackendReport, BackendState, Observation
 from l4proxy.scaling.simulator.trace import Arrival
-from routing import BackendName
+from routing import NO_MARK, BackendName, Mark
 
 
 class Setting(NamedTuple):

@@ -38,6 +38,16 @@ def test_what_an_ended_worker_counted_stays() -> None:
     assert list(totals) == [("accepted", "", 6)]
 
 
+def test_what_ended_is_there_no_more() -> None:
+    """Of two counters whose difference is a state, only those of running workers count."""
+    totals = Totals()
+    totals.take(0, report(("parked", "app", 3), ("unparked", "app", 1)))
+    totals.take(1, report(("parked", "app", 2)))
+    totals.close(0)
+    assert (totals.running("parked", "app"), totals.running("unparked", "app")) == (2, 0)
+    assert totals.count("parked", "app") == 5
+
+
 def test_a_worker_that_counts_backwards_lowers_nothing() -> None:
     """A total never falls, whatever a worker reports."""
     totals = Totals()

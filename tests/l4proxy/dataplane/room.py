@@ -16,8 +16,10 @@ from l4proxy.dataplane.counters import Counters
 from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.holds import Holds
 from l4proxy.dataplane.observing import Observer
+from l4proxy.dataplane.parking import Parking
 from l4proxy.dataplane.places import Places
 from l4proxy.dataplane.sessions import Sessions
+from l4proxy.dataplane.waits import Waits
 from l4proxy.limits import UP_FRAME_BYTES
 from l4proxy.messages import Log, Message
 from l4proxy.refusal import RefusalStyle
@@ -106,7 +108,7 @@ class Room:
             os.close(descriptor)
         self._cells = self.load.row(0)
         self.places = Places(engine, self._cells, sessions)
-        self.holds = Holds(engine, worker)
+        self.waits = Waits(Holds(engine, worker), Parking(engine, self.counters))
         self.observer = Observer(engine, worker, self.counters)
         self.closing = Closing(engine)
         self.apply(present)
@@ -145,7 +147,8 @@ class Room:
         return (
             self.open == 0
             and not self.slots
-            and not self.holds
+            and not self.waits.holds
+            and not self.waits.parking
             and nobody(self.admission)
             and nothing(self.backlog)
         )

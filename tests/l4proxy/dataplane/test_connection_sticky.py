@@ -62,7 +62,7 @@ def coming_back(key_name: bytes) -> bytes:
 def renew(stage: Stage, present: Snapshot) -> None:
     """Let everything go by another snapshot, as a worker does."""
     before = stage.room.snapshot.pools
-    stage.room.holds.apply(present.pools, before)
+    stage.room.waits.holds.apply(present.pools, before)
     use(stage, present)
 
 
@@ -128,7 +128,7 @@ def test_an_unknown_name_does_not_wait_for_ever(stage: Stage, gone: bool) -> Non
     stage.clock.now += HOLD_SECONDS
     quiet(stage.engine)
     assert stage.room.balanced is gone
-    assert not stage.room.holds
+    assert not stage.room.waits.holds
 
 
 def test_a_flood_of_unknown_names_holds_few_and_asks_once(stage: Stage) -> None:
@@ -136,7 +136,7 @@ def test_a_flood_of_unknown_names_holds_few_and_asks_once(stage: Stage) -> None:
     use(stage, sticky(*stage.ports))
     for number in range(MAX_HELD + 20):
         stage.arrive(coming_back(number.to_bytes(16, "big")))
-    assert len(stage.room.holds) == MAX_HELD
+    assert len(stage.room.waits.holds) == MAX_HELD
     assert sum(stage.room.slots.values()) == 20
     assert asked(stage.room.said()) == 1
     stage.clock.now += HOLD_SECONDS + 0.01
@@ -151,7 +151,7 @@ def test_the_end_of_the_process_ends_held_hellos(stage: Stage) -> None:
     """They are counted, and have their line, as everybody who is cut."""
     use(stage, logging(sticky(*stage.ports)))
     client, _ = stage.arrive(coming_back(NEW))
-    stage.room.holds.cut()
+    stage.room.waits.holds.cut()
     assert stage.room.balanced
     assert stage.room.counted["refused", "shutdown"] == 1
     (line,) = stage.room.lines()

@@ -1,6 +1,6 @@
 """The nouns of a decision."""
 
-from l4proxy.scaling.decision import NO_MARK, Term, TermName
+from l4proxy.scaling.decision import Term, TermName
 
 
 def test_terms_have_names_for_metrics() -> None:
@@ -8,8 +8,6 @@ def test_terms_have_names_for_metrics() -> None:
     assert all(name.isidentifier() and name.islower() for name in TermName)
 
 
-def test_no_mark_wakes_nobody() -> None:
-    """A pool without a rule never falls under it."""
-    assert NO_MARK.below == 0
-    assert not NO_MARK.order
+def test_a_term_carries_its_reason() -> None:
+    """Each part of a sum says why it is there."""
     assert Term(TermName.FREE, 1, "why").reason == "why"

@@ -18,7 +18,7 @@ from l4proxy.scaling.simulator.trace import Load, synthetic
 from l4proxy.scaling.simulator.world import Setting
 
 POLICY = ScalingPolicy(2, 200, sessions_per_backend=100, standby=2)
-SEEDS = 1, 2
+SEEDS = (1,)
 TRACES = "diurnal", "ramp", "sawtooth", "spike"
 
 

@@ -1,10 +1,9 @@
 """Simulated backends."""
 
-from l4proxy.scaling.decision import Mark
 from l4proxy.scaling.report import BackendState
 from l4proxy.scaling.simulator.trace import Arrival
 from l4proxy.scaling.simulator.world import Setting, World
-from routing import BackendName
+from routing import BackendName, Mark
 
 SMALL = Setting(slots=2, boot=20, attest=10, backends=1, patience=30)
 FIRST, SECOND = BackendName("b0001"), BackendName("b0002")
