@@ -50,6 +50,7 @@ from attestation.request import Request, for_connection, in_report_data, in_user
 from attestation.simulated import QUOTE_SECONDS
 from attestation.simulated_tee import SimulatedTee
 from attestation.verdict import AttestationResult, judge, verify
+from attestation.wishes import OnSwitch, Reattest, Strangers, Wishes
 
 __all__ = [
     "CMW_EXTENSION",
@@ -78,14 +79,18 @@ __all__ = [
     "Manifest",
     "ManifestDemand",
     "MeasurementSet",
+    "OnSwitch",
     "Outcome",
     "OwnershipDemand",
     "Policy",
     "PolicyError",
+    "Reattest",
     "Request",
     "SimulatedTee",
+    "Strangers",
     "TicketKeys",
     "Verified",
+    "Wishes",
     "as_document",
     "as_lines",
     "build_claims_buffer",

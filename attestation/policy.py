@@ -27,6 +27,7 @@ from attestation.policy_values import (
     short,
     text,
 )
+from attestation.wishes import WISHES, Wishes, read_wishes
 from attestation.x509 import split_pem
 
 Kinds = Mapping[str, EvidenceKind]
@@ -115,6 +116,7 @@ class Policy:
         claims: The service's own claims, which must have these values.
         manifest: What the secondary manifest must be; None: not asked.
         ownership: Who must own the name; None: not asked.
+        wishes: What it says of the connections that clients make by it.
 
     """
 
@@ -131,6 +133,7 @@ class Policy:
     claims: Mapping[str, Claim]
     manifest: ManifestDemand | None
     ownership: OwnershipDemand | None
+    wishes: Wishes
 
 
 _KEYS = (
@@ -145,6 +148,7 @@ _KEYS = (
     "claims",
     "manifest",
     "ownership",
+    *WISHES,
 )
 # The conventions whose signed bytes have room for a TLS exporter.
 _WITH_EXPORTER = frozenset({Binding.CLAIMS_BUFFER, Binding.SPKI})
@@ -184,6 +188,7 @@ def read_policy(found: object, kinds: Kinds, read_file: Callable[[str], bytes]) 
         claims=_claims(policy.get("claims")),
         manifest=_manifest(policy.get("manifest")),
         ownership=ownership,
+        wishes=read_wishes(policy, by_exporter=freshness.mode is FreshnessMode.EXPORTER),
     )
 
 

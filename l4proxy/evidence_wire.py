@@ -141,16 +141,16 @@ def frame(answer: bytes) -> bytes:
     return len(answer).to_bytes(FRAME_HEADER) + answer
 
 
-def frame_size(header: bytes) -> int:
+def frame_size(header: bytes, limit: int = MAX_ANSWER) -> int:
     """Return how many bytes follow the four of a header.
 
     Raises:
-        MalformedEvidence: None, or more than an answer can have.
+        MalformedEvidence: None, or more than the limit.
 
     """
     size = int.from_bytes(header)
-    if len(header) != FRAME_HEADER or not 0 < size <= MAX_ANSWER:
-        raise MalformedEvidence(f"frame: {size} bytes, expected 1 to {MAX_ANSWER}")
+    if len(header) != FRAME_HEADER or not 0 < size <= limit:
+        raise MalformedEvidence(f"frame: {size} bytes, expected 1 to {limit}")
     return size
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,13 +27,16 @@ from l4proxy.agent.attesters import Attester, ConfigfsTsm, Simulated
 from l4proxy.agent.attesters.nsm import open_device
 from l4proxy.agent.certificates import Credentials, obtain_key
 from l4proxy.agent.libssl import self_test
+from l4proxy.agent.peers.watch import Peers
 from l4proxy.agent.publisher import Publisher
 from l4proxy.agent.quotes import Quotes, Subject
 from l4proxy.agent.renewal import Install, Issuer, keep_fresh
 from l4proxy.agent.server import PlainServer, Serve, TlsServer, accept
 from l4proxy.agent.settings import Files, Protocol, Settings, Tee, Termination
+from l4proxy.agent.telemetry import MOST_SCRAPERS, Board, TelemetryServer, Traffic, open_telemetry
 from l4proxy.agent.tls import server_context
 from l4proxy.agent.trouble import Trouble
+from l4proxy.set_wire import encode_set
 from l4proxy.ticket_key import KEY_NAME_BYTES, KeyFormat, ticket_key
 
 _HTTP = ("http/1.1",)
@@ -41,6 +45,8 @@ _OWN_DESCRIPTORS = 64
 
 _log = logging.getLogger(__name__)
 
+Door = tuple[socket.socket, Serve, int]
+"""A listener, what serves its connections, and how many at once."""
 
 MOST_READERS: Final = 16
 """Balancers that read what is published at the same moment; others wait in the kernel's queue."""
@@ -60,6 +66,7 @@ class Enclave:
         manifest: The secondary manifest; None: there is none.
         ticket_name: What session tickets begin with.
         ticket_key: In the form that whoever ends TLS reads; not shown by `repr`.
+        peers: The other enclaves of its pool; None: it tells of none.
 
     """
 
@@ -68,6 +75,7 @@ class Enclave:
     manifest: bytes | None
     ticket_name: bytes
     ticket_key: bytes
+    peers: Peers | None = None
 
     def __repr__(self) -> str:
         return f"Enclave({self.settings.instance})"
@@ -113,6 +121,7 @@ def prepare(settings: Settings, tee: Attester) -> Enclave:
     Raises:
         TeeError: The TEE cannot be sealed.
         BadCertificate: A certificate that was given cannot be used.
+        BadPeers: Peers have no policy that will do.
         MalformedEvidence: The manifest is none, or a claim is one that no verifier takes.
         OSError: A file cannot be read.
 
@@ -121,6 +130,10 @@ def prepare(settings: Settings, tee: Attester) -> Enclave:
         # That of an agent before this one would be believed.
         settings.ready_file.unlink(missing_ok=True)
     manifest = None if settings.manifest is None else _manifest(settings.manifest)
+    peers = None if settings.peers is None else Peers.from_settings(settings.peers)
+    telemetry = settings.telemetry
+    if telemetry is not None and manifest is not None:
+        telemetry.check(parse_manifest(manifest).metrics)
     tee.seal(manifest)
     key = obtain_key(settings.certificate)
     name = settings.ticket_name or os.urandom(KEY_NAME_BYTES)
@@ -132,13 +145,15 @@ def prepare(settings: Settings, tee: Attester) -> Enclave:
         ticket_keys=TicketKeys.INSIDE,
         ticket_names=commit_ticket_names([name]),
         manifest=None if manifest is None else digest(manifest),
+        telemetry=None if telemetry is None else telemetry.digest,
         claims=settings.claims,
     )
     # What verifiers would refuse is better told at the start.
     parse_agent_claims(agent.encode())
     quotes = Quotes(tee, Subject(key.spki, agent, manifest))
     issuer = Issuer(settings.certificate, key, quotes)
-    return Enclave(settings, issuer, manifest, name, ticket_key(name, form, os.urandom))
+    key_file = ticket_key(name, form, os.urandom)
+    return Enclave(settings, issuer, manifest, name, key_file, peers)
 
 
 async def live(enclave: Enclave, listener: socket.socket) -> None:
@@ -152,17 +167,12 @@ async def live(enclave: Enclave, listener: socket.socket) -> None:
         ExceptionGroup: Of what cannot be mended: no first certificate, an unsuitable `ssl`.
 
     """
-    settings, mode = enclave.settings, enclave.settings.mode
+    settings, traffic = enclave.settings, Traffic()
     credentials = await enclave.issuer.issue()
-    if isinstance(mode, Files):
-        serve, install = _hand_over(enclave, mode, credentials)
-    else:
-        serve, install = _terminate(enclave, mode, credentials)
+    serve, install = _application(enclave, credentials, traffic)
+    telemetry = _telemetry(settings, credentials, traffic)
     with contextlib.ExitStack() as stack:
-        doors: list[tuple[socket.socket, Serve, int]] = [(listener, serve, settings.connections)]
-        if settings.publish is not None:
-            published = stack.enter_context(settings.publish.bind())
-            doors.append((published, Publisher((enclave.ticket_name,)).serve, MOST_READERS))
+        doors = [(listener, serve, settings.connections), *_beside(enclave, telemetry, stack)]
         for sock, *_ in doors:
             # Not before: who can connect is taken for one who will be served.
             sock.listen(BACKLOG)
@@ -172,7 +182,50 @@ async def live(enclave: Enclave, listener: socket.socket) -> None:
         async with asyncio.TaskGroup() as tasks:
             for door in doors:
                 tasks.create_task(accept(*door))
+            if telemetry is not None:
+                install = _both(install, telemetry)
+                tasks.create_task(telemetry.board.watch())
             tasks.create_task(keep_fresh(enclave.issuer, install, credentials, settings.renew))
+            if enclave.peers is not None:
+                tasks.create_task(enclave.peers.run())
+
+
+def _telemetry(
+    settings: Settings, credentials: Credentials, traffic: Traffic
+) -> TelemetryServer | None:
+    if settings.telemetry is None:
+        return None
+    return open_telemetry(settings.telemetry, credentials, Board(settings.telemetry, traffic))
+
+
+def _both(install: Install, telemetry: TelemetryServer) -> Install:
+    async def both(renewed: Credentials) -> None:
+        await install(renewed)
+        telemetry.install(renewed)
+
+    return both
+
+
+def _beside(
+    enclave: Enclave, telemetry: TelemetryServer | None, stack: contextlib.ExitStack
+) -> Iterator[Door]:
+    """Yield the doors beside that of clients; the stack closes them."""
+    publish = enclave.settings.publish
+    if publish is not None:
+        published = stack.enter_context(publish.bind())
+        yield published, Publisher((enclave.ticket_name,)).serve, MOST_READERS
+    if telemetry is not None:
+        told = stack.enter_context(telemetry.settings.listen.bind())
+        yield told, telemetry.serve, MOST_SCRAPERS
+
+
+def _application(
+    enclave: Enclave, credentials: Credentials, traffic: Traffic
+) -> tuple[Serve, Install]:
+    mode = enclave.settings.mode
+    if isinstance(mode, Files):
+        return _hand_over(enclave, mode, credentials)
+    return _terminate(enclave, mode, credentials, traffic)
 
 
 def _hand_over(enclave: Enclave, mode: Files, credentials: Credentials) -> tuple[Serve, Install]:
@@ -185,7 +238,7 @@ def _hand_over(enclave: Enclave, mode: Files, credentials: Credentials) -> tuple
 
 
 def _terminate(
-    enclave: Enclave, mode: Termination, credentials: Credentials
+    enclave: Enclave, mode: Termination, credentials: Credentials, traffic: Traffic
 ) -> tuple[Serve, Install]:
     protocols = _HTTP if mode.protocol is Protocol.HTTP else ()
     context = server_context(credentials, enclave.ticket_key, protocols)
@@ -196,14 +249,21 @@ def _terminate(
         mode=mode,
         quotes=enclave.issuer.quotes,
         manifest=enclave.manifest,
+        members=_nobody if enclave.peers is None else enclave.peers.document,
         context=context,
         trouble=Trouble(f"application {mode.application}"),
+        traffic=traffic,
     )
 
     async def install(renewed: Credentials) -> None:
         server.context = server_context(renewed, enclave.ticket_key, protocols)
 
     return server.serve, install
+
+
+def _nobody() -> bytes:
+    """Return the set of an agent that verifies no peers."""
+    return encode_set(())
 
 
 async def _until_told(enclave: Enclave, listener: socket.socket) -> None:

@@ -214,7 +214,8 @@ def read_chain(path: Path) -> bytes:
     """
     # A named pipe without a writer must not keep us waiting.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        chain = file.read(MAX_CHAIN_BYTES + 1)
+        # One with a writer who says nothing gives None.
+        chain = file.read(MAX_CHAIN_BYTES + 1) or b""
     if len(chain) > MAX_CHAIN_BYTES:
         raise BadCertificate(f"{path}: over {MAX_CHAIN_BYTES} bytes")
     return chain

@@ -1,13 +1,16 @@
 """Quotes, one at a time: questions that come while the TEE is busy share the next one."""
 
 import asyncio
-import threading
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from attestation import AgentClaims, Evidence, Request, for_connection, in_report_data, in_user_data
 from l4proxy.agent.attesters import Attester, TeeError
+from l4proxy.agent.threads import begin
 from l4proxy.agent.trouble import Trouble
 from l4proxy.evidence_wire import Answer
 from l4proxy.merkle import MAX_STEPS, grow
@@ -61,7 +64,7 @@ class Quotes:
         self._attester = attester
         self._subject = subject
         self._turn = asyncio.Lock()
-        self._busy = threading.Lock()
+        self._call: Future[Evidence] | None = None
         self._trouble = Trouble("evidence")
         self._nonces = _Queue(self._for_nonce)
         self._exporters = _Queue(
@@ -90,10 +93,10 @@ class Quotes:
         """Return evidence that signs the key alone, to be carried in its certificate.
 
         Raises:
-            TeeError: The TEE gives none.
+            TeeError: The TEE gives none, or not in time.
 
         """
-        async with self._turn:
+        async with self._in_time(), self._turn:
             return await self._quote(self._for_nonce(None))
 
     async def _answer(self, queue: _Queue, value: bytes) -> Answer:
@@ -101,18 +104,8 @@ class Quotes:
         asked = _Asked(value)
         queue.waiting.append(asked)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._turn:
-                answer = asked.answer or await self._serve(queue, asked)
-        except TimeoutError as error:
-            late = TeeError(f"no evidence within {ANSWER_SECONDS:.0f} s")
-            self._trouble.told(late)
-            raise late from error
-        except TeeError as error:
-            self._trouble.told(error)
-            raise
-        else:
-            self._trouble.over()
-            return answer
+            async with self._in_time(), self._turn:
+                return asked.answer or await self._serve(queue, asked)
         finally:
             # Whoever leaves early leaves nobody behind: the next in turn asks for those that wait.
             if asked in queue.waiting:
@@ -128,14 +121,29 @@ class Quotes:
         queue.waiting = [asked for asked in queue.waiting if id(asked) not in served]
         return own.answer or await self._serve(queue, own)
 
-    async def _quote(self, request: Request) -> Evidence:
-        evidence = await asyncio.to_thread(self._ask, request)
-        return replace(evidence, manifest=self._subject.manifest)
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Bound a wait for evidence, and tell what becomes of it."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                yield
+        except TimeoutError as error:
+            late = TeeError(f"no evidence within {ANSWER_SECONDS:.0f} s")
+            self._trouble.told(late)
+            raise late from error
+        except TeeError as error:
+            self._trouble.told(error)
+            raise
+        self._trouble.over()
 
-    def _ask(self, request: Request) -> Evidence:
-        # A wait that was given up leaves its call behind, which must end before the next begins.
-        with self._busy:
-            return self._attester.quote(request)
+    async def _quote(self, request: Request) -> Evidence:
+        if self._call is not None and not self._call.done():
+            # A wait that was given up leaves its call behind, which ends before the next begins.
+            with contextlib.suppress(TeeError):
+                await asyncio.wrap_future(self._call)
+        self._call = begin(partial(self._attester.quote, request))
+        evidence = await asyncio.wrap_future(self._call)
+        return replace(evidence, manifest=self._subject.manifest)
 
     def _for_nonce(self, nonce: bytes | None) -> Request:
         build = in_user_data if self._attester.signs_user_data else in_report_data

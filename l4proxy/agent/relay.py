@@ -1,6 +1,7 @@
 """The relay between a client and the application: bytes both ways, each half to its own end."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from l4proxy.agent.stream import Stream
@@ -34,7 +35,16 @@ class _Idleness:
         raise TimeoutError(f"nothing was said for {self._limit:.0f} s")
 
 
-async def relay(client: Stream, application: Stream, first: bytes, idle: float) -> None:
+Heard = Callable[[bytes], None]
+
+
+def _unheard(_: bytes) -> None:
+    """Pass by what nobody counts."""
+
+
+async def relay(
+    client: Stream, application: Stream, first: bytes, idle: float, heard: Heard = _unheard
+) -> None:
     """Copy until both halves have ended.
 
     Args:
@@ -42,6 +52,7 @@ async def relay(client: Stream, application: Stream, first: bytes, idle: float) 
         application: The other.
         first: Bytes of the client that were read already.
         idle: Seconds without a byte after which it ends.
+        heard: Is told of each piece that the client sends.
 
     Raises:
         ExceptionGroup: Of OSError, and of TimeoutError where it was idle.
@@ -50,16 +61,18 @@ async def relay(client: Stream, application: Stream, first: bytes, idle: float) 
     idleness = _Idleness(idle)
     async with asyncio.TaskGroup() as tasks:
         watch = tasks.create_task(idleness.watch())
+        heard(first)
         await application.write(first)
-        up = tasks.create_task(_copy(client, application, idleness))
-        await _copy(application, client, idleness)
+        up = tasks.create_task(_copy(client, application, idleness, heard))
+        await _copy(application, client, idleness, _unheard)
         await up
         watch.cancel()
 
 
-async def _copy(source: Stream, sink: Stream, idleness: _Idleness) -> None:
+async def _copy(source: Stream, sink: Stream, idleness: _Idleness, heard: Heard) -> None:
     chunks = 0
     while data := await source.read():
+        heard(data)
         await sink.write(data)
         idleness.touch()
         chunks += 1

@@ -21,12 +21,13 @@ from l4proxy.agent.certificates import (
     obtain_key,
 )
 from l4proxy.agent.quotes import Quotes
+from l4proxy.agent.trouble import Trouble
 
 DAY: Final = 86_400.0
 """Seconds that a self-signed certificate lives whose evidence has no end of its own."""
 
 RETRY_SECONDS: Final = 30.0
-"""Seconds until a renewal that failed is tried again."""
+"""Seconds until a renewal that failed is tried again, and a file read again that is the same."""
 
 SHORTEST_SECONDS: Final = 1.0
 """Seconds between two renewals at the least: an authority that gives less is not worn out."""
@@ -120,15 +121,24 @@ async def keep_fresh(
         renew: Most seconds that evidence in a certificate is used.
 
     """
+    ended = Trouble("certificate")
     wait = delay(credentials, renew, time.time())
     while True:
+        if credentials.not_after <= time.time():
+            ended.told(OSError("its time is over, and clients that look will refuse it"))
         await asyncio.sleep(wait)
         try:
-            credentials = await issuer.issue()
-            await install(credentials)
+            renewed = await issuer.issue()
+            if renewed == credentials:
+                # A file that nobody has replaced yet: there is nothing to put to use.
+                wait = max(RETRY_SECONDS, delay(credentials, renew, time.time()))
+                continue
+            await install(renewed)
         except (OSError, ValueError) as error:
             _log.warning("certificate: cannot be renewed: %s", error)
-            wait = min(RETRY_SECONDS, wait)
+            wait = min(2 * wait, RETRY_SECONDS)
         else:
             _log.info("certificate: renewed")
+            credentials = renewed
+            ended.over()
             wait = delay(credentials, renew, time.time())

@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from l4proxy.agent.libssl import NoExporter, export
@@ -17,9 +17,11 @@ from l4proxy.agent.quotes import Quotes
 from l4proxy.agent.relay import relay
 from l4proxy.agent.settings import Protocol, Settings, Termination
 from l4proxy.agent.stream import Stream
+from l4proxy.agent.telemetry.traffic import Traffic
 from l4proxy.agent.trouble import Trouble
 from l4proxy.agent.well_known import Ask, Desk
 from l4proxy.evidence_wire import ALPN, Answer, Question, encode_answer, frame
+from l4proxy.set_wire import SET_ALPN
 
 HANDSHAKE_SECONDS: Final = 10.0
 """Seconds that a client has for the handshake: four flights over a bad line."""
@@ -83,8 +85,10 @@ class TlsServer:
         mode: The same, as it must be here.
         quotes: Where evidence comes from.
         manifest: The secondary manifest; None: there is none.
+        members: Gives the pre-verified set, encoded.
         context: What new connections are served with; renewal replaces it.
         trouble: With the application.
+        traffic: Counts what is passed on.
 
     """
 
@@ -92,8 +96,10 @@ class TlsServer:
     mode: Termination
     quotes: Quotes
     manifest: bytes | None
+    members: Callable[[], bytes]
     context: ssl.SSLContext
     trouble: Trouble
+    traffic: Traffic = field(default_factory=Traffic)
 
     async def serve(self, sock: socket.socket) -> None:
         """Serve one client.
@@ -119,12 +125,15 @@ class TlsServer:
 
     async def _converse(self, client: Stream, tls: ssl.SSLSocket) -> None:
         first: bytes | None = b""
-        if tls.selected_alpn_protocol() == ALPN:
+        agreed = tls.selected_alpn_protocol()
+        if agreed in {ALPN, SET_ALPN}:
             proof = await self._proof(tls)
+            members = frame(self.members()) if agreed == SET_ALPN else b""
             async with asyncio.timeout(REQUEST_SECONDS):
-                await client.write(proof)
+                await client.write(proof + members)
         elif self.mode.protocol is Protocol.HTTP:
-            first = await Desk(self._ask(tls), self.manifest, REQUEST_SECONDS).serve(client)
+            desk = Desk(self._ask(tls), self.manifest, REQUEST_SECONDS, self.members)
+            first = await desk.serve(client)
         if first is None:
             # Who takes nothing would keep its place for ever.
             async with asyncio.timeout(REQUEST_SECONDS):
@@ -133,7 +142,9 @@ class TlsServer:
         application = await self._dial()
         broken = True
         try:
-            await relay(client, application, first, self.settings.idle)
+            with self.traffic.session():
+                idle, heard = self.settings.idle, self.traffic.heard
+                await relay(client, application, first, idle, heard)
             broken = False
         finally:
             application.close(abort=broken)

@@ -1,23 +1,21 @@
 """The agent's own configuration: small, and every mistake an error."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
-
-import yaml
 
 from attestation import AttestationError, PolicyError
 from attestation.agent_claims import Claim
 from attestation.policy_values import choice, each, hexadecimal, mapping, seconds, short, text
 from l4proxy.agent.addresses import Address, parse_address
 from l4proxy.agent.certificates import Csr, Imported, SelfSigned, Source
+from l4proxy.agent.peers.settings import PeersSettings, read_peers
+from l4proxy.agent.telemetry.settings import TelemetrySettings, parse_telemetry
+from l4proxy.agent.yaml_file import YamlError, parse_yaml, read_bytes
 from l4proxy.ticket_key import KEY_NAME_BYTES, KeyFormat
 from sni import BadServerName, ServerName
-
-MAX_SETTINGS_BYTES: Final = 64 * 1024
-"""Bytes of the file: the longest that makes sense has some dozen lines."""
 
 MAX_CONNECTIONS: Final = 10_000
 """Connections at once: each takes two descriptors, and an enclave has little memory."""
@@ -36,6 +34,8 @@ _KEYS = (
     "certificate",
     "ticket_name",
     "publish",
+    "telemetry",
+    "peers",
     "renew",
     "idle",
     "connections",
@@ -110,6 +110,8 @@ class Settings:
         certificate: Where the certificate comes from.
         ticket_name: What session tickets begin with, 16 bytes; None: something random.
         publish: Where balancers read the names of the ticket keys; None: nowhere.
+        telemetry: What it tells of its load, and to whom; None: nothing.
+        peers: The other enclaves of its pool, which it verifies; None: it tells of none.
         renew: Seconds after which evidence in the certificate is renewed at the latest.
         idle: Seconds without a byte after which a connection is closed.
         connections: Most of them at once.
@@ -127,6 +129,8 @@ class Settings:
     certificate: Source
     ticket_name: bytes | None
     publish: Address | None
+    telemetry: TelemetrySettings | None
+    peers: PeersSettings | None
     renew: float
     idle: float
     connections: int
@@ -141,14 +145,9 @@ def load_settings(path: Path) -> Settings:
 
     """
     try:
-        with path.open("rb") as file:
-            found = file.read(MAX_SETTINGS_BYTES + 1)
+        return parse_settings(read_bytes(path).decode())
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    if len(found) > MAX_SETTINGS_BYTES:
-        raise SettingsError(f"{path}: over {MAX_SETTINGS_BYTES} bytes")
-    try:
-        return parse_settings(found.decode())
     except (SettingsError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
 
@@ -161,35 +160,12 @@ def parse_settings(document: str) -> Settings:
 
     """
     try:
-        return _settings(mapping(_plain(document), (), _KEYS))
+        return _settings(mapping(parse_yaml(document), (), _KEYS))
+    except YamlError as error:
+        raise SettingsError(str(error)) from error
     except PolicyError as error:
         where = ".".join(map(str, error.path)) or "the file"
         raise SettingsError(f"{where}: found {error.found}, expected {error.expected}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which by itself takes the last of two values of one key."""
-
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - the signature is PyYAML's
-    ) -> dict[Hashable, object]:
-        """Refuse a key that stands there twice."""
-        names = [str(key.value) for key, _ in node.value]
-        if len(names) != len(set(names)):
-            raise yaml.constructor.ConstructorError(
-                problem="a key stands twice", problem_mark=node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
-def _plain(document: str) -> object:
-    try:
-        return yaml.load(document, _Loader)  # noqa: S506 - this loader is a safe one
-    except Exception as error:
-        # PyYAML raises what it likes: KeyError for a strange bool, ValueError for a strange date.
-        raise SettingsError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
 
 
 def _settings(found: Mapping[str, object]) -> Settings:
@@ -213,6 +189,8 @@ def _settings(found: Mapping[str, object]) -> Settings:
             lambda value: hexadecimal(value, KEY_NAME_BYTES, ("ticket_name",)),
         ),
         publish=_listen(found, "publish") if "publish" in found else None,
+        telemetry=parse_telemetry(found),
+        peers=_peers(found),
         renew=_duration(found, "renew", _RENEW),
         idle=_duration(found, "idle", _IDLE),
         connections=_connections(found.get("connections", _CONNECTIONS)),
@@ -240,6 +218,12 @@ def _mode(found: Mapping[str, object]) -> Termination | Files:
             )
         ),
     )
+
+
+def _peers(found: Mapping[str, object]) -> PeersSettings | None:
+    if "peers" in found and "files" in found:
+        raise PolicyError(("peers",), "files beside it", "application: sets rest on the exporter")
+    return _optional(found, "peers", read_peers)
 
 
 def _certificate(found: object) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from l4proxy.agent.certificates import BadCertificate, Credentials
 from l4proxy.agent.libssl import use_ticket_key
 from l4proxy.evidence_wire import ALPN
+from l4proxy.set_wire import SET_ALPN
 
 
 def server_context(
@@ -26,9 +27,25 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols([ALPN, *protocols])
+    context.set_alpn_protocols([SET_ALPN, ALPN, *protocols])
     _load(context, credentials)
     use_ticket_key(context, ticket_key)
+    return context
+
+
+def reader_context(credentials: Credentials) -> ssl.SSLContext:
+    """Return what readers of telemetry are served with: TLS 1.3, and a handshake each time.
+
+    Raises:
+        BadCertificate: Key and chain do not belong together, or OpenSSL cannot read them.
+
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["http/1.1"])
+    # Who comes back by a ticket would not have to show its certificate again.
+    context.num_tickets = 0
+    _load(context, credentials)
     return context
 
 

@@ -22,6 +22,7 @@ from l4proxy.evidence_wire import (
     encode_answer,
     parse_question,
 )
+from l4proxy.set_wire import SET_MEDIA_TYPE, WELL_KNOWN_SET
 
 MAX_HEAD_BYTES: Final = 8 * 1024
 """Bytes of a question's head: a line of 160 bytes, and what browsers send beside it."""
@@ -36,6 +37,7 @@ _MORE = frozenset(b"? /")
 _REASONS = {
     200: "OK",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
@@ -75,12 +77,14 @@ class Desk:
         ask: Gives evidence, for a nonce or for this connection.
         manifest: The secondary manifest; None: there is none.
         patience: Seconds for each question and its answer.
+        members: Gives the pre-verified set, encoded; None: there is none.
 
     """
 
     ask: Ask
     manifest: bytes | None
     patience: float
+    members: Callable[[], bytes] | None = None
 
     async def serve(self, client: Stream) -> bytes | None:
         """Answer questions; return the first bytes that are none, or None where it is over.
@@ -110,6 +114,8 @@ class Desk:
         path, _, query = head.target.partition("?")
         if path == WELL_KNOWN_MANIFEST and self.manifest is not None and not query:
             return Reply(200, self.manifest, "application/json")
+        if path == WELL_KNOWN_SET and self.members is not None and not query:
+            return Reply(200, self.members(), SET_MEDIA_TYPE)
         if path != WELL_KNOWN:
             return Reply(404, b"there is no such document\n")
         try:

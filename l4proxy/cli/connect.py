@@ -12,7 +12,8 @@ handshake, asks for evidence on that very connection, and judges it by the polic
 the application is sent. What is refused is reset, and told with all that was found and expected.
 
 A resumed connection rests on the proof of the one whose ticket it uses; --reattest always has every
-connection prove itself. Whatever is at the other end, the local port itself is in the clear, and so
+connection prove itself. What the options leave open the policy may say: on_switch, reattest,
+max_lineage, set. Whatever is at the other end, the local port itself is in the clear, and so
 it is on the loopback alone.
 
 examples:
@@ -41,49 +42,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=server_name,
         help="asked for in the handshake (default: the host, if it is a name)",
     )
+    add_option("--timeout", metavar="S", type=seconds, default=30.0, help="seconds to a proof (30)")
+    _configure_wishes(parser)
+
+
+def _configure_wishes(parser: argparse.ArgumentParser) -> None:
+    """Add what a policy may say too."""
+    add_option = parser.add_argument
     add_option(
         "--on-switch",
         choices=("allow", "reattest", "refuse"),
-        default="reattest",
         help="when another instance answers than before: let one in that was proved before, by its "
         "key; have it prove itself; or refuse it (default: reattest)",
     )
     add_option(
         "--reattest",
         choices=("full", "always"),
-        default="full",
         help="a proof with each full handshake, or on every connection (default: full)",
     )
     add_option(
         "--max-lineage",
         metavar="S",
         type=seconds,
-        default=3600.0,
         help="seconds for which resumptions rest on one proof (default: 3600)",
     )
-    add_option("--timeout", metavar="S", type=seconds, default=30.0, help="seconds to a proof (30)")
+    add_option(
+        "--set",
+        choices=("off", "refuse", "reattest"),
+        help="take the set of enclaves that the first one has verified, and let them in by their "
+        "keys; refuse any other, or have it prove itself (default: off)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> Exit:
     """Serve the port until told to stop, or connect once."""
-    from attestation import AttestationError
-    from l4proxy.cli.connecting import Job, once, serve
+    from l4proxy.cli.connecting import Job, once, rules_of, serve
     from l4proxy.cli.verdicts import unusable
-    from l4proxy.client import AttestedClient, OnSwitch, Reattest, Rules
+    from l4proxy.client import AttestedClient
     from l4proxy.client.port import Behind
     from l4proxy.config import ConfigError
+    from l4proxy.plugins import installed_kinds
+    from l4proxy.policy_file import load_policy
 
-    rules = Rules(
-        on_switch=OnSwitch(arguments.on_switch),
-        reattest=Reattest(arguments.reattest),
-        max_lineage=arguments.max_lineage,
-        timeout=arguments.timeout,
-    )
     found: Place = arguments.place
     name = None if arguments.server_name is None else str(arguments.server_name)
     try:
-        client = AttestedClient.from_file(arguments.policy, rules)
-    except (AttestationError, ConfigError) as error:
+        kinds = installed_kinds()
+        policy = load_policy(arguments.policy, kinds)
+        client = AttestedClient(policy, rules_of(arguments, policy), kinds=kinds)
+    except (ConfigError, ValueError) as error:
         return unusable(error)
     job = Job(client, Behind(found.host, found.port, name))
     return once(job) if arguments.once else serve(job, arguments.listen)

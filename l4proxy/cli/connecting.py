@@ -1,5 +1,6 @@
 """The work of `l4proxy connect`: one connection for a script, or a port with its live view."""
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -13,10 +14,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.live import Live
 
-from attestation import Json
+from attestation import Json, OnSwitch, Policy, Reattest, Strangers
 from l4proxy.cli.arguments import Place
 from l4proxy.cli.command import Exit
-from l4proxy.client import AttestedClient, LocalPort, NotAttested
+from l4proxy.client import AttestedClient, LocalPort, NotAttested, Rules
 from l4proxy.client.port import Behind, listen
 from l4proxy.client.view import Journal, Lines
 
@@ -34,6 +35,24 @@ class Job(NamedTuple):
 
     client: AttestedClient
     behind: Behind
+
+
+def rules_of(arguments: argparse.Namespace, policy: Policy) -> Rules:
+    """Return what a policy says of connections; an option goes before it.
+
+    Raises:
+        ValueError: What comes of it cannot be had.
+
+    """
+    said = Rules.by(policy)
+    strangers = None if arguments.set in {None, "off"} else Strangers(arguments.set)
+    return Rules(
+        on_switch=OnSwitch(arguments.on_switch or said.on_switch),
+        reattest=Reattest(arguments.reattest or said.reattest),
+        max_lineage=arguments.max_lineage or said.max_lineage,
+        timeout=arguments.timeout,
+        strangers=said.strangers if arguments.set is None else strangers,
+    )
 
 
 def once(job: Job) -> Exit:

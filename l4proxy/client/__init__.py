@@ -7,6 +7,7 @@ Who stands in between, the balancer included, is noticed before a byte of the ap
 
     rules        what is asked of connections beside the policy
     lineages     instances that were proved, and their sessions
+    members      the pre-verified set: instances that another one has proved
     dial, tls    a connection, and what only it has
     proof        the question for evidence on that connection, and the answer
     attempts     from a target to a connection that is proved, or spoken for
@@ -15,12 +16,13 @@ Who stands in between, the balancer included, is noticed before a byte of the ap
     port         a local port for applications that speak plain TCP
 """
 
+from attestation import OnSwitch, Reattest, Strangers
 from l4proxy.client.account import Account, Basis, Standing
 from l4proxy.client.client import AttestedClient
 from l4proxy.client.connection import Connection
 from l4proxy.client.errors import Fault, NotAttested
 from l4proxy.client.port import LocalPort, Watcher
-from l4proxy.client.rules import OnSwitch, Reattest, Rules
+from l4proxy.client.rules import Rules
 from l4proxy.client.transport import ProvedTransport
 
 __all__ = [
@@ -36,5 +38,6 @@ __all__ = [
     "Reattest",
     "Rules",
     "Standing",
+    "Strangers",
     "Watcher",
 ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from attestation import AttestationResult, Json, as_document
+from l4proxy.client.lineages import Vouch, called
 
 
 class Standing(StrEnum):
@@ -38,6 +39,9 @@ class Basis(StrEnum):
     KNOWN_KEY = "known key"
     """A key that has been proved before; whoever has stolen it can stand in between."""
 
+    SET = "member of a set"
+    """A key that a proved enclave has verified; whoever has stolen it can stand in between."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -50,6 +54,7 @@ class Account:
         previous: The same of the instance before; empty unless it was another.
         result: The verdict that it rests on; of an earlier connection, if that is its basis.
         proved_at: When that proof was asked for, seconds since the epoch, UTC.
+        vouch: Whose word it rests on, by a set; None: it has proved itself to this client.
 
     """
 
@@ -59,13 +64,12 @@ class Account:
     previous: bytes
     result: AttestationResult
     proved_at: float
+    vouch: Vouch | None = None
 
     @property
     def name(self) -> str:
         """What the instance calls itself, and the start of its key's digest."""
-        agent = self.result.agent
-        said = agent.instance if agent is not None else ""
-        return f"{said} {self.instance[:6].hex()}".strip()
+        return called(self.result, self.instance)
 
     def as_document(self) -> dict[str, Json]:
         """Return it as a JSON document, the verdict included."""
@@ -74,6 +78,21 @@ class Account:
             "basis": self.basis.value,
             "instance": self.instance.hex(),
             "previous": self.previous.hex() or None,
-            "proved_at": datetime.fromtimestamp(self.proved_at, UTC).isoformat("T", "seconds"),
+            "proved_at": _moment(self.proved_at),
+            "member_of_set": _vouch(self.vouch),
             "attestation": as_document(self.result),
         }
+
+
+def _vouch(found: Vouch | None) -> Json:
+    if found is None:
+        return None
+    return {
+        "verified_by": found.by,
+        "verified_at": _moment(found.verified_at),
+        "until": _moment(found.until),
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat("T", "seconds")

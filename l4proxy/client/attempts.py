@@ -1,7 +1,8 @@
-"""Attempts: at most two handshakes to a connection that is proved, or is spoken for.
+"""Attempts: a handshake or two to a connection that is proved, or is spoken for.
 
 The first one offers the session of the instance that has answered last. If that is taken up, its
-lineage speaks for the connection; if it is not, a second one is made that proves itself.
+lineage speaks for the connection; if it is not, a second one is made that proves itself. While a
+pre-verified set holds, the first one will do for every member of it.
 """
 
 import asyncio
@@ -10,15 +11,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from attestation import FreshnessMode, Kinds, MalformedEvidence, Policy, judge
+from attestation import (
+    AttestationResult,
+    Expectation,
+    FreshnessMode,
+    Kinds,
+    MalformedEvidence,
+    OnSwitch,
+    Policy,
+    Reattest,
+    Strangers,
+    judge,
+)
 from l4proxy.client.account import Account, Basis, Standing
 from l4proxy.client.connection import Connection
 from l4proxy.client.dial import dial
 from l4proxy.client.errors import Fault, NotAttested
-from l4proxy.client.lineages import Lineage, Lineages, Shown, Target
-from l4proxy.client.proof import protocols, take_proof
-from l4proxy.client.rules import OnSwitch, Reattest, Rules
+from l4proxy.client.lineages import Lineage, Lineages, Shown, Target, Vouch
+from l4proxy.client.members import Member, MemberSet, Moment, Sets, take
+from l4proxy.client.proof import Proof, protocols, take_proof, take_set
+from l4proxy.client.rules import Rules
 from l4proxy.client.tls import HTTP, Line, Offer, client_context, greet
+from l4proxy.set_wire import SET_ALPN, Entry
 
 
 class _Plan(NamedTuple):
@@ -27,11 +41,13 @@ class _Plan(NamedTuple):
     Attributes:
         session: What it offers; None: nothing.
         prove: Whether a proof is asked for.
+        members: Who is let in without one; None: nobody is.
 
     """
 
     session: ssl.SSLSession | None
     prove: bool
+    members: MemberSet | None = None
 
 
 class _Spoken(NamedTuple):
@@ -39,6 +55,7 @@ class _Spoken(NamedTuple):
 
     lineage: Lineage
     basis: Basis
+    vouch: Vouch | None = None
 
 
 _ANEW = _Plan(None, prove=True)
@@ -61,6 +78,7 @@ class Attempts:
     rules: Rules
     clock: Callable[[], float]
     _lineages: Lineages = field(default_factory=Lineages)
+    _sets: Sets = field(default_factory=Sets)
     _context: ssl.SSLContext = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,9 +96,11 @@ class Attempts:
 
         """
         last = self._lineages.current(target)
-        for plan in (self._plan(last), _ANEW):
+        plan = self._plan(target, last)
+        while True:
             line = await self._greet(target, plan, last)
             if line is None:
+                plan = plan._replace(session=None, prove=plan.members is None)
                 continue
             try:
                 connection = await self._admit(target, line, plan, last)
@@ -92,11 +112,13 @@ class Attempts:
             if connection is not None:
                 return connection
             line.stream.close()
-        raise AssertionError("a connection that proves itself is admitted or refused")
+            # Which is admitted or refused.
+            plan = _ANEW
 
     async def _greet(self, target: Target, plan: _Plan, last: Lineage | None) -> Line | None:
         """Return a line after its handshake; None: what was offered broke it, and is forgotten."""
-        offer = Offer(protocols(self.policy) if plan.prove else (HTTP,), plan.session)
+        asked = protocols(self.policy, members=self.rules.strangers is not None)
+        offer = Offer(asked if plan.prove else (HTTP,), plan.session)
         sock = await dial(target)
         try:
             return await greet(self._context, sock, target, offer)
@@ -107,7 +129,12 @@ class Attempts:
             last.session = None
             return None
 
-    def _plan(self, last: Lineage | None) -> _Plan:
+    def _plan(self, target: Target, last: Lineage | None) -> _Plan:
+        members = self._sets.of(target, self._moment())
+        if members is not None:
+            resumes = last is not None and self._holds(last)
+            session = last.session if resumes and last is not None else None
+            return _Plan(session, prove=False, members=members)
         if last is None or last.session is None:
             return _ANEW
         prove = self.rules.reattest is Reattest.ALWAYS or not self._holds(last)
@@ -128,10 +155,10 @@ class Attempts:
         if plan.prove:
             spoken: _Spoken | None = await self._prove(target, line, shown)
         else:
-            spoken = self._spoken_for(target, line, shown)
+            spoken = await self._spoken_for(target, line, shown, plan.members)
         if spoken is None:
             return None
-        lineage, basis = spoken
+        lineage, basis, vouch = spoken
         lineage.keep(line.session)
         self._lineages.note(target, lineage)
         standing = Standing.RESUMED if line.resumed else Standing.FRESH
@@ -142,6 +169,7 @@ class Attempts:
             previous,
             lineage.result,
             lineage.proved_at,
+            vouch,
         )
         return Connection(account, line, lineage)
 
@@ -153,27 +181,85 @@ class Attempts:
         except MalformedEvidence as error:
             raise NotAttested(Fault.MALFORMED, str(error)) from error
 
-    def _spoken_for(self, target: Target, line: Line, shown: Shown) -> _Spoken | None:
+    async def _spoken_for(
+        self, target: Target, line: Line, shown: Shown, members: MemberSet | None
+    ) -> _Spoken | None:
         """Return what speaks for a connection without a proof of its own."""
         lineage = self._lineages.of(target, shown.key)
-        if lineage is None or not self._holds(lineage):
+        held = lineage if lineage is not None and self._holds(lineage) else None
+        if held is not None and line.resumed:
+            return _Spoken(held, Basis.LINEAGE, held.vouch)
+        if members is not None:
+            return await self._by_set(target, shown, members, held)
+        return self._known(held)
+
+    def _known(self, lineage: Lineage | None) -> _Spoken | None:
+        if lineage is None:
             return None
-        if line.resumed:
-            return _Spoken(lineage, Basis.LINEAGE)
         if self.rules.on_switch is OnSwitch.ALLOW and lineage.known_by_key:
             return _Spoken(lineage, Basis.KNOWN_KEY)
         return None
 
+    async def _by_set(
+        self, target: Target, shown: Shown, members: MemberSet, known: Lineage | None
+    ) -> _Spoken | None:
+        """Return what a set says of a key; None: it is in none, and may prove itself."""
+        member = members.members.get(shown.key)
+        result: AttestationResult | None = None
+        if member is not None:
+            if known is None or known.vouch not in {None, member.vouch}:
+                known = await self._judge_member(shown, member)
+            if known.result.accepted and known.known_by_key:
+                return _Spoken(known, Basis.SET, member.vouch)
+            result = known.result
+        if self.rules.strangers is Strangers.REFUSE:
+            raise NotAttested(Fault.STRANGER, f"{target}: {_stranger(shown, result)}", result)
+        return None
+
+    async def _judge_member(self, shown: Shown, member: Member) -> Lineage:
+        """Judge what stands for a member by this client's own policy, for this very key."""
+        entry = member.entry
+        here = Expectation(shown.certificate, shown.chain, shown.spki, exporter=entry.exporter)
+        result = await asyncio.to_thread(
+            judge, entry.evidence, self.policy, self.kinds, here, self.clock()
+        )
+        moment, vouch = self._moment(), member.vouch
+        proved = moment.now - (moment.now_utc - vouch.verified_at)
+        return Lineage(shown, result, proved, entry.verified_at, vouch=vouch)
+
     async def _prove(self, target: Target, line: Line, shown: Shown) -> _Spoken:
-        began, began_utc = asyncio.get_running_loop().time(), self.clock()
+        began, began_utc = self._moment()
         proof = await take_proof(line, shown, self.policy, target)
         result = await asyncio.to_thread(
             judge, proof.evidence, self.policy, self.kinds, proof.expectation, self.clock()
         )
         if not result.accepted:
             raise NotAttested(Fault.REFUSED, str(result.reason), result)
-        return _Spoken(Lineage(shown, result, began, began_utc), proof.basis)
+        lineage = Lineage(shown, result, began, began_utc)
+        if line.protocol == SET_ALPN:
+            await self._take_set(target, line, lineage, proof)
+        return _Spoken(lineage, proof.basis)
+
+    async def _take_set(self, target: Target, line: Line, sender: Lineage, proof: Proof) -> None:
+        """Take the set that an enclave sends which has just proved itself on this connection."""
+        entries, exporter = await take_set(line), proof.expectation.exporter
+        assert exporter is not None  # noqa: S101 - nothing else has proved it
+        proved_at = int(sender.proved_at)
+        own = Entry(sender.shown.key, exporter, proved_at, proved_at, proof.evidence)
+        found = take(entries, sender, own, self.rules.max_lineage, self._moment())
+        self._sets.note(target, found)
 
     def _holds(self, lineage: Lineage) -> bool:
-        now = asyncio.get_running_loop().time()
-        return lineage.holds(self.rules.max_lineage, now, self.clock())
+        return lineage.holds(self.rules.max_lineage, *self._moment())
+
+    def _moment(self) -> Moment:
+        return Moment(asyncio.get_running_loop().time(), self.clock())
+
+
+def _stranger(shown: Shown, result: AttestationResult | None) -> str:
+    """Return what was found of one who is in no set, or does not belong there."""
+    found = f"found instance {shown.key.hex()}, expected one of the set"
+    if result is None:
+        return found
+    reason = result.reason or "key_origin: others may hold such a key, expected inside"
+    return f"{found} that meets this policy: {reason}"

@@ -44,7 +44,7 @@ class BlockingPort:
         Args:
             policy: What is accepted.
             behind: Where connections lead.
-            rules: How they are made; None: by the defaults.
+            rules: How they are made; None: as the policy says, or by the defaults.
             kinds: Those that the policy was read with; None: those that are installed.
 
         """

@@ -12,15 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from attestation import Kinds, Policy
+from attestation import FreshnessMode, Kinds, Policy, PolicyError
 from l4proxy.client.attempts import Attempts
 from l4proxy.client.connection import Connection
 from l4proxy.client.errors import Fault, NotAttested
 from l4proxy.client.lineages import Target
 from l4proxy.client.rules import Rules
 from l4proxy.client.transport import ProvedTransport
-from l4proxy.plugins import installed_kinds
-from l4proxy.policy_file import load_policy
 from sni import BadServerName, ServerName
 
 _P = TypeVar("_P", bound=asyncio.Protocol)
@@ -45,13 +43,19 @@ class AttestedClient:
 
         Args:
             policy: What is accepted.
-            rules: How it connects; None: by the defaults.
+            rules: How it connects; None: as the policy says, or by the defaults.
             kinds: Those that the policy was read with; None: those that are installed.
             clock: Seconds since the epoch, UTC.
 
+        Raises:
+            PolicyError: A set is to be used, and the policy does not ask for the exporter.
+
         """
-        self._rules = rules or Rules()
-        found = installed_kinds() if kinds is None else kinds
+        self._rules = rules or Rules.by(policy)
+        mode = policy.freshness.mode
+        if self._rules.strangers is not None and mode is not FreshnessMode.EXPORTER:
+            raise PolicyError(("freshness",), mode, "exporter: a set rests on nothing less")
+        found = _installed() if kinds is None else kinds
         self._attempts = Attempts(policy, found, self._rules, clock)
         self._tasks: asyncio.TaskGroup | None = None
         self._open: set[asyncio.Task[None]] = set()
@@ -62,10 +66,12 @@ class AttestedClient:
 
         Raises:
             ConfigError: The file cannot be read, or is no policy.
-            AttestationError: A kind that it names cannot be used.
+            AttestationError: A kind that it names cannot be used, or it is none for these rules.
 
         """
-        kinds = installed_kinds()
+        from l4proxy.policy_file import load_policy  # noqa: PLC0415 - as of `_installed`
+
+        kinds = _installed()
         return cls(load_policy(path, kinds), rules, kinds=kinds)
 
     async def __aenter__(self) -> Self:
@@ -153,6 +159,13 @@ class AttestedClient:
             lambda: asyncio.StreamReaderProtocol(reader, loop=loop), host, port, server_name
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+def _installed() -> Kinds:
+    # The agent verifies its peers with this package, and carries no configuration of the daemon.
+    from l4proxy.plugins import installed_kinds  # noqa: PLC0415 - see above
+
+    return installed_kinds()
 
 
 def _named(host: str, server_name: str | None) -> str:

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from functools import partial
 
+from l4proxy.agent.threads import in_thread
 from l4proxy.client.errors import Fault, NotAttested
 from l4proxy.client.lineages import Target
 
@@ -17,7 +19,10 @@ async def dial(target: Target) -> socket.socket:
     loop = asyncio.get_running_loop()
     reason = "the name has no address"
     try:
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        # A resolver that hangs keeps nobody from ending.
+        found = await in_thread(
+            partial(socket.getaddrinfo, target.host, target.port, type=socket.SOCK_STREAM)
+        )
     except OSError as error:
         raise _unreachable(target, error.strerror or str(error)) from error
     for family, kind, protocol, _, address in found:

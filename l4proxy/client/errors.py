@@ -29,6 +29,9 @@ class Fault(StrEnum):
     SWITCHED = "switched"
     """Another instance answers, and the rules refuse that."""
 
+    STRANGER = "stranger"
+    """None of the set answers, however genuine, and the rules refuse that."""
+
 
 class NotAttested(ConnectionError):
     """No connection was made, and nothing of the application was sent.

@@ -56,9 +56,24 @@ class Shown:
     key: bytes
 
 
+class Vouch(NamedTuple):
+    """A proved enclave's word for a member of its set.
+
+    Attributes:
+        by: Who has verified the member.
+        verified_at: When, seconds since the epoch, UTC.
+        until: When that ceases to count, seconds since the epoch, UTC.
+
+    """
+
+    by: str
+    verified_at: float
+    until: float
+
+
 @dataclass(slots=True, eq=False)
 class Lineage:
-    """An instance that was proved.
+    """An instance that was proved, to this client or to one that it trusts.
 
     Attributes:
         shown: What it has shown.
@@ -66,6 +81,7 @@ class Lineage:
         proved: When the proof was asked for, in seconds of the loop's clock.
         proved_at: The same in seconds since the epoch, UTC.
         session: What its next connection may resume; None: nothing.
+        vouch: Whose word it rests on, by a set; None: it has proved itself to this client.
 
     """
 
@@ -74,11 +90,19 @@ class Lineage:
     proved: float
     proved_at: float
     session: ssl.SSLSession | None = None
+    vouch: Vouch | None = None
 
     def holds(self, max_lineage: float, now: float, now_utc: float) -> bool:
         """Return whether its proof still speaks for it."""
         until = self.result.trust_until
+        if self.vouch is not None and now_utc >= self.vouch.until:
+            return False
         return now - self.proved < max_lineage and until is not None and now_utc < until
+
+    @property
+    def name(self) -> str:
+        """What the instance calls itself, and the start of its key's digest."""
+        return called(self.result, self.shown.key)
 
     @property
     def known_by_key(self) -> bool:
@@ -90,6 +114,12 @@ class Lineage:
         """Keep a session, if the evidence says that nobody else can take up its ticket."""
         if self.result.resumption and session is not None and session.has_ticket:
             self.session = session
+
+
+def called(result: AttestationResult, key: bytes) -> str:
+    """Return what an instance calls itself, and the start of its key's digest."""
+    said = result.agent.instance if result.agent is not None else ""
+    return f"{said} {key[:6].hex()}".strip()
 
 
 @dataclass(slots=True)

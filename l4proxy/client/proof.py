@@ -6,6 +6,8 @@ connection that goes on. What comes is bounded before it is read.
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -31,6 +33,7 @@ from l4proxy.evidence_wire import (
     frame_size,
     parse_answer,
 )
+from l4proxy.set_wire import MAX_SET, SET_ALPN, Entry, parse_set
 
 MAX_HEAD_BYTES: Final = 8 * 1024
 """Bytes before an answer over HTTP: a status line and a dozen headers."""
@@ -59,10 +62,17 @@ class Proof(NamedTuple):
     basis: Basis
 
 
-def protocols(policy: Policy) -> tuple[str, ...]:
-    """Return what is offered by ALPN on a connection that is to be proved."""
-    by_exporter = policy.freshness.mode is FreshnessMode.EXPORTER
-    return (ALPN, HTTP) if by_exporter else (HTTP,)
+def protocols(policy: Policy, *, members: bool = False) -> tuple[str, ...]:
+    """Return what is offered by ALPN on a connection that is to be proved.
+
+    Args:
+        policy: Says how.
+        members: Whether the set of its peers is asked for.
+
+    """
+    if policy.freshness.mode is not FreshnessMode.EXPORTER:
+        return (HTTP,)
+    return (SET_ALPN, ALPN, HTTP) if members else (ALPN, HTTP)
 
 
 async def take_proof(line: Line, shown: Shown, policy: Policy, target: Target) -> Proof:
@@ -78,8 +88,27 @@ async def take_proof(line: Line, shown: Shown, policy: Policy, target: Target) -
         NotAttested: Nothing came, or not what was asked for.
 
     """
-    try:
+    with _faults():
         return await _take(line, shown, policy, target)
+
+
+async def take_set(line: Line) -> tuple[Entry, ...]:
+    """Return the set that comes behind a framed proof, which the caller has judged.
+
+    Raises:
+        NotAttested: Nothing came, or what is no set.
+
+    """
+    with _faults():
+        size = frame_size(await _exactly(line.stream, FRAME_HEADER, b""), MAX_SET)
+        return parse_set(await _exactly(line.stream, size, b""))
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Say whose fault it is."""
+    try:
+        yield
     except MalformedEvidence as error:
         raise NotAttested(Fault.MALFORMED, str(error)) from error
     except OSError as error:
@@ -96,7 +125,7 @@ async def _take(line: Line, shown: Shown, policy: Policy, target: Target) -> Pro
         exporter = line.exporter()
         if exporter is None:
             raise NotAttested(Fault.TLS_FAILED, "found TLS 1.2, expected 1.3: it has an exporter")
-        framed = line.protocol == ALPN
+        framed = line.protocol in {ALPN, SET_ALPN}
         answer = await (
             _framed(line.stream) if framed else _ask(line.stream, Question(None), target)
         )

@@ -1,37 +1,15 @@
 """What a client asks of its connections beside the policy: which switches, how old a proof."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
+
+from attestation import OnSwitch, Policy, Reattest, Strangers
 
 CONNECT_SECONDS: Final = 30.0
 """Seconds from a name to a proved connection: as long as an agent lets a question wait."""
 
 LINEAGE_SECONDS: Final = 3600.0
 """Seconds for which resumptions rest on one proof: about as long as tickets live."""
-
-
-class OnSwitch(StrEnum):
-    """What is done when another instance answers than the last time."""
-
-    ALLOW = "allow"
-    """One that this client has proved before is known by its key; any other proves itself."""
-
-    REATTEST = "reattest"
-    """It proves itself, on this connection, whatever it has proved before."""
-
-    REFUSE = "refuse"
-    """There is no connection, for as long as the client lives."""
-
-
-class Reattest(StrEnum):
-    """When a proof is asked for."""
-
-    FULL = "full"
-    """With every full handshake; a resumption rests on the proof of its lineage."""
-
-    ALWAYS = "always"
-    """On every connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +21,11 @@ class Rules:
         reattest: When a proof is asked for.
         max_lineage: Seconds for which resumptions rest on one proof; evidence may end earlier.
         timeout: Seconds from a name to a proved connection.
+        strangers: A pre-verified set is used, and this is done with who is not in it; None: none
+            is used.
+
+    Raises:
+        ValueError: A set is to be used, and every connection to prove itself.
 
     """
 
@@ -50,3 +33,19 @@ class Rules:
     reattest: Reattest = Reattest.FULL
     max_lineage: float = LINEAGE_SECONDS
     timeout: float = CONNECT_SECONDS
+    strangers: Strangers | None = None
+
+    def __post_init__(self) -> None:
+        if self.strangers is not None and self.reattest is Reattest.ALWAYS:
+            raise ValueError("found a set with `reattest: always`, expected one or the other")
+
+    @classmethod
+    def by(cls, policy: Policy) -> "Rules":
+        """Return the rules that a policy asks for; where it says nothing, the defaults."""
+        said = policy.wishes
+        return cls(
+            on_switch=said.on_switch or OnSwitch.REATTEST,
+            reattest=said.reattest or Reattest.FULL,
+            max_lineage=said.max_lineage or LINEAGE_SECONDS,
+            strangers=said.strangers,
+        )

@@ -1,5 +1,6 @@
 """What a local port shows of its connections: a live table, or a line for each."""
 
+import time
 from collections import Counter, deque
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -24,6 +25,7 @@ _WEAKER = {
     Basis.AGE: "age only: whoever has stolen the enclave's TLS key can stand in between",
     Basis.LINEAGE: "lineage: whoever has stolen the enclave's ticket keys can stand in between",
     Basis.KNOWN_KEY: "known key: whoever has stolen the enclave's TLS key can stand in between",
+    Basis.SET: "member of a set: whoever has stolen a member's TLS key can stand in between",
 }
 _SIMULATED = "SIMULATED: there is no TEE, this proves nothing"
 
@@ -53,7 +55,7 @@ class Journal:
         self._open += 1
         self._counted[account.standing] += 1
         what = Text(account.standing, _STYLES[account.standing])
-        self._rows.append(_Row(_clock(), what, account.basis, account.name))
+        self._rows.append(_Row(_clock(), what, account.basis, detail(account)))
         for note in notes(account):
             self._notes[note] = None
 
@@ -94,7 +96,7 @@ class Lines:
 
     def opened(self, account: Account) -> None:
         """Print a connection that is proved."""
-        self._console.print(f"{account.standing} ({account.basis}): {account.name}")
+        self._console.print(f"{account.standing} ({account.basis}): {detail(account)}")
         for note in notes(account):
             if note not in self._noted:
                 self._noted.add(note)
@@ -107,6 +109,17 @@ class Lines:
 
     def closed(self) -> None:
         """Hear that an opened one has ended."""
+
+
+def detail(account: Account) -> str:
+    """Return whose the connection is, and whose word that is where it has not proved itself."""
+    vouch = account.vouch
+    if vouch is None:
+        return account.name
+    age = max(0.0, time.time() - vouch.verified_at)
+    until = datetime.fromtimestamp(vouch.until, UTC).strftime("%H:%M:%SZ")
+    said = f"member of a set verified by {vouch.by} {age:.0f} s ago"
+    return f"{account.name}: {said}; a leaked key would defeat this until {until}"
 
 
 def notes(account: Account) -> tuple[str, ...]:

@@ -26,18 +26,21 @@ class Agent:
         port: Where it listens on 127.0.0.1.
     """
 
-    def __init__(self, folder: Path, name: str, application: str = "", **keys: object) -> None:
+    def __init__(
+        self, folder: Path, name: str, application: str = "", *, port: int = 0, **keys: object
+    ) -> None:
         """Makes its settings; nothing runs yet.
 
         Args:
             folder: Of this agent alone.
             name: What it calls its instance.
             application: Where bytes go; nowhere with `files`.
+            port: Where it listens; 0: where nobody does.
             keys: Settings besides or instead.
         """
         folder.mkdir(parents=True)
         self.name = name
-        self.port = free_port()
+        self.port = port or free_port()
         self._folder = folder
         found = document(
             application,

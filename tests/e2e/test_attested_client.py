@@ -6,38 +6,29 @@ import os
 import re
 import shlex
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from attestation import Policy, SimulatedTee
 from l4proxy.client import (
-    Account,
-    AttestedClient,
     Basis,
     Fault,
     NotAttested,
     OnSwitch,
-    Rules,
     Standing,
 )
 from tests.e2e.agents import Agent, running
-from tests.e2e.backends import Backend
-from tests.e2e.balancer import ROOT, Balancer, Start, free_port
+from tests.e2e.attested import Site, asking, enclaves, prepared, visit, write_policy
+from tests.e2e.balancer import ROOT, Start, free_port
 from tests.e2e.programs import serving as server
 from tests.e2e.programs import tool
 from tests.e2e.sockets import TIMEOUT
 from tests.e2e.waiting import until
-from tests.l4proxy.agent.parts import IMAGE, KINDS, NAME, policy
+from tests.l4proxy.agent.parts import NAME, policy
 from tests.l4proxy.cli.calls import call
 from tests.l4proxy.client.parts import Enclave, Server, refused, serving
 from tests.l4proxy.client.test_attacks import taken_from
@@ -45,93 +36,6 @@ from tests.l4proxy.client.test_attacks import taken_from
 PAGE = (ROOT / "docs" / "attested-connection.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-HEALTH = {"type": "tls", "every": "1s", "timeout": "900ms", "rise": 1, "fall": 2}
-
-
-@dataclass
-class Site:
-    """A balancer, and the agents behind it.
-
-    Attributes:
-        balancer: In front.
-        agents: Behind.
-        policy: What they meet, as a file.
-    """
-
-    balancer: Balancer
-    agents: Sequence[Agent]
-    policy: Path
-
-    @property
-    def port(self) -> int:
-        """Where clients connect."""
-        return self.balancer.address[1]
-
-    def by_name(self, account: Account) -> Agent:
-        """The agent at the other end."""
-        (found,) = (agent for agent in self.agents if account.name.startswith(agent.name))
-        return found
-
-
-def write_policy(path: Path, image: bytes = IMAGE.encode(), **keys: object) -> Path:
-    """A policy's file that accepts a simulated TEE with this image."""
-    pcrs = SimulatedTee(image).registers()
-    accept = [{"simulated": {"pcrs": {index: pcrs[index].hex() for index in (0, 1, 2)}}}]
-    found = {"accept": accept, "allow_simulated": True, "ticket_keys": "inside", **keys}
-    path.write_text(yaml.safe_dump(found), encoding="utf-8")
-    return path
-
-
-@contextmanager
-def application(name: str) -> Iterator[str]:
-    """An application that answers its name; its address."""
-    body = f"HTTP/1.1 200 OK\r\nContent-Length: {len(name)}\r\nConnection: close\r\n\r\n{name}"
-
-    def serve(sock: socket.socket) -> None:
-        if sock.recv(65_536):
-            sock.sendall(body.encode())
-
-    with Backend(serve) as backend:
-        yield f"127.0.0.1:{backend.port}"
-
-
-@contextmanager
-def enclaves(folder: Path) -> Iterator[list[Agent]]:
-    """Three enclaves of one policy."""
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                running(Agent(folder / name, name, stack.enter_context(application(name))))
-            )
-            for name in ("enclave-a", "enclave-b", "enclave-c")
-        ]
-
-
-def config(agents: Sequence[Agent], policy_file: Path) -> dict[str, object]:
-    """A pool of attested agents, sticky by their tickets."""
-    pool = {
-        "backends": [{"address": f"127.0.0.1:{each.port}", "name": each.name} for each in agents],
-        "sticky": {"tickets": True, "session_ids": True, "reservation": "1s"},
-        "balance": "round_robin",
-        "health": HEALTH,
-        "attestation": {"policy": str(policy_file), "every": "10s"},
-    }
-    return {"routes": {NAME: "app", "localhost": "app"}, "pools": {"app": pool}}
-
-
-def attested(balancer: Balancer, agent: Agent) -> bool:
-    """Whether the balancer trusts an agent."""
-    found = balancer.backend(agent.name) or {}
-    trust = found.get("attestation")
-    return isinstance(trust, dict) and trust.get("state") == "trusted"
-
-
-def prepared(agents: Sequence[Agent], start: Start, folder: Path) -> Site:
-    """A balancer that trusts these agents."""
-    file = write_policy(folder / "policy.yaml")
-    balancer = start(config(agents, file))
-    until("it trusts them", lambda: all(attested(balancer, agent) for agent in agents))
-    return Site(balancer, agents, file)
 
 
 @pytest.fixture(scope="module")
@@ -149,23 +53,6 @@ def own_site(start: Start, tmp_path: Path) -> Iterator[Site]:
     folder.mkdir()
     with enclaves(folder) as agents:
         yield prepared(agents, start, folder)
-
-
-def asking(on_switch: OnSwitch = OnSwitch.REATTEST, asked: Policy | None = None) -> AttestedClient:
-    """A client by the policy of the agents."""
-    rules = Rules(on_switch=on_switch, timeout=TIMEOUT)
-    return AttestedClient(asked or policy(ticket_keys="inside"), rules, kinds=KINDS)
-
-
-async def visit(client: AttestedClient, port: int) -> tuple[Account, str]:
-    """What is known of a connection, and which application answers on it."""
-    reader, writer = await client.open_connection("127.0.0.1", port, NAME)
-    account = writer.get_extra_info("account")
-    assert isinstance(account, Account)
-    writer.write(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
-    answer = await reader.read()
-    writer.close()
-    return account, answer.decode().rpartition("\r\n")[2]
 
 
 async def test_fresh_and_resumed_through_the_balancer(site: Site) -> None:
@@ -257,44 +144,6 @@ def test_a_local_port_for_any_application(site: Site, tmp_path: Path) -> None:
     assert lines.count("fresh (exporter): ") == 1
     assert lines.count("resumed (lineage): ") == 2
     assert f"fresh (exporter): {names.pop().decode()} " in lines
-
-
-async def test_two_hundred_at_once_through_two_balancers(own_site: Site, start: Start) -> None:
-    """One enclave is killed and one rotates: who answers was proved, and who failed says why."""
-    other = start(config(own_site.agents, own_site.policy))
-    until("it trusts them", lambda: all(attested(other, agent) for agent in own_site.agents))
-    ports = [own_site.port, other.address[1]]
-    results: list[tuple[Account, str] | NotAttested | OSError] = []
-    half = asyncio.Event()
-
-    async def one(number: int) -> None:
-        async with asking() as client:
-            for _ in range(2):
-                try:
-                    results.append(await visit(client, ports[number % 2]))
-                except OSError as error:
-                    results.append(error)
-                if len(results) >= 100:
-                    half.set()
-
-    async with asyncio.timeout(50.0), asyncio.TaskGroup() as tasks:
-        for number in range(200):
-            tasks.create_task(one(number))
-        await half.wait()
-        own_site.agents[0].stop(signal.SIGKILL)
-        own_site.agents[1].stop()
-        await asyncio.to_thread(own_site.agents[1].start)
-
-    assert len(results) == 400
-    for result in results:
-        if isinstance(result, OSError):
-            assert str(result)
-        else:
-            account, name = result
-            assert account.result.accepted
-            assert name in {"", own_site.by_name(account).name}
-    answered = Counter(bool(result[1]) for result in results if not isinstance(result, OSError))
-    assert answered[True] > 200
 
 
 def adapted(text: str, port: int, local: str = "") -> str:

@@ -18,12 +18,14 @@ from attestation import (
     Expectation,
     KeyOrigin,
     MalformedEvidence,
+    PolicyError,
     Request,
     TicketKeys,
     commit_ticket_names,
 )
 from attestation.manifest import digest
 from l4proxy.agent import agent as module
+from l4proxy.agent import quotes
 from l4proxy.agent.agent import AgentFailed, attester, prepare, run
 from l4proxy.agent.attesters import Simulated, TeeError
 from l4proxy.agent.files import CERTIFICATE, TICKET_KEY
@@ -265,3 +267,73 @@ def test_a_signal_ends_it(tmp_path: Path) -> None:
 def test_secrets_are_not_shown() -> None:
     """What holds the ticket key does not print it."""
     assert repr(prepare(settings(), Simulated(b"image"))) == "Enclave(enclave-a)"
+
+
+class Hung(Simulated):
+    """A simulated TEE that does not answer until the test is over."""
+
+    def __init__(self) -> None:
+        super().__init__(IMAGE.encode())
+        self.asked, self.over = threading.Event(), threading.Event()
+
+    def quote(self, request: Request) -> Evidence:
+        """Wait."""
+        self.asked.set()
+        assert self.over.wait(PATIENCE)
+        return super().quote(request)
+
+
+def test_a_signal_ends_it_while_the_tee_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TEE that does not answer keeps nobody: not the loop, and not the process at its end."""
+    tee = Hung()
+    monkeypatch.setattr(module, "attester", lambda _: tee)
+
+    def tell() -> None:
+        assert tee.asked.wait(PATIENCE)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread, before = threading.Thread(target=tell), set(threading.enumerate())
+    thread.start()
+    run(settings())
+    thread.join()
+    assert not tee.over.is_set()
+    [left] = set(threading.enumerate()) - before
+    assert left.daemon
+    tee.over.set()
+    left.join()
+
+
+def test_a_tee_that_hangs_at_the_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a deadline for the first certificate too."""
+    tee = Hung()
+    monkeypatch.setattr(module, "attester", lambda _: tee)
+    monkeypatch.setattr(quotes, "ANSWER_SECONDS", 0.02)
+    with pytest.raises(AgentFailed, match="no evidence within"):
+        run(settings())
+    tee.over.set()
+
+
+def test_no_more_leaves_than_the_manifest_says(tmp_path: Path) -> None:
+    """An agent whose settings let out what its manifest does not name does not start."""
+    manifest = replace(MANIFEST, metrics=("l4proxy_agent_cpu",))
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest.encode())
+    telemetry = {"listen": "127.0.0.1:9102", "token_file": "/run/token"}
+    names = ["l4proxy_agent_cpu", "l4proxy_agent_memory"]
+    for metrics, fault in ((names, "found l4proxy_agent_memory, expected only"), (names[:1], None)):
+        asked = settings(manifest=str(path), telemetry={**telemetry, "metrics": metrics})
+        tee = Watched()
+        if fault is None:
+            prepare(asked, tee)
+            continue
+        with pytest.raises(PolicyError, match=fault):
+            prepare(asked, tee)
+        assert not tee.calls
+
+
+def test_telemetry_that_nobody_could_read_is_told(tmp_path: Path) -> None:
+    """Without its token there is no start, rather than telemetry that is open or missing."""
+    telemetry = {"listen": "127.0.0.1:9102", "metrics": ["l4proxy_agent_cpu"]}
+    for key in ("token_file", "client_ca"):
+        with pytest.raises(AgentFailed, match="No such file"):
+            run(settings(telemetry={**telemetry, key: str(tmp_path / "none")}))

@@ -156,3 +156,21 @@ async def test_shared_quotes_are_accepted(count: int) -> None:
         refused = verdict(answer, other, time.time(), policy())
         assert refused.reason is not None
         assert refused.reason.name == "exporter"
+
+
+async def test_evidence_for_a_certificate_has_a_deadline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent whose TEE hangs says so, and does not wait in silence; no calls pile up."""
+    tee = Counting()
+    quotes = Quotes(tee, SUBJECT)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.02)
+    for _ in range(3):
+        with pytest.raises(TeeError, match="no evidence within 0 s"):
+            await quotes.for_certificate()
+    assert len(tee.asked) == 1
+    assert caplog.text.count("no evidence within") == 1
+    monkeypatch.setattr(module, "ANSWER_SECONDS", PATIENCE)
+    tee.may.set()
+    assert (await quotes.for_certificate()).kind == "x"
+    assert "works again" in caplog.text

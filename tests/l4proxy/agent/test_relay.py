@@ -68,3 +68,21 @@ async def test_a_reset_ends_both_sides() -> None:
         with pytest.raises(ExceptionGroup) as raised:
             await relay(outer, inner, b"", LONG)
         assert raised.group_contains(ConnectionResetError)
+
+
+async def test_what_the_client_sends_may_be_counted() -> None:
+    """Each piece of it, the first too, and nothing of what the application says."""
+    heard: list[bytes] = []
+    async with (
+        plain() as (client, outer),
+        plain() as (inner, application),
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(relay(outer, inner, b"first", LONG, heard.append))
+        await client.write(b"second")
+        await client.end()
+        assert await _hear(application) == b"firstsecond"
+        await application.write(b"answer")
+        await application.end()
+        assert await _hear(client) == b"answer"
+    assert heard == [b"first", b"second"]

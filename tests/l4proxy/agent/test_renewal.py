@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from base64 import encodebytes
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,15 @@ from l4proxy.agent import renewal
 from l4proxy.agent.attesters import Simulated
 from l4proxy.agent.certificates import BadCertificate, Credentials, Csr, SelfSigned, obtain_key
 from l4proxy.agent.quotes import Quotes, Subject
-from l4proxy.agent.renewal import DAY, Issuer, delay, end_of, keep_fresh
+from l4proxy.agent.renewal import (
+    DAY,
+    RETRY_SECONDS,
+    SHORTEST_SECONDS,
+    Issuer,
+    delay,
+    end_of,
+    keep_fresh,
+)
 from l4proxy.evidence_wire import Answer
 from tests.attestation.enclaves import Authority
 from tests.l4proxy.agent.credentials import EVIDENCE, credentials
@@ -106,3 +115,56 @@ async def test_renewal_goes_on_whatever_fails(
     assert "certificate: renewed" in caplog.text
     assert {made.key for made in installed} == {first.key}
     assert len({made.chain for made in (first, *installed)}) == len(installed) + 1
+
+
+async def test_a_given_certificate_that_has_ended_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is read again now and then, not all the time, and put to use only when it is another."""
+    paths = given(tmp_path)
+    key = obtain_key(paths)
+    assert key.given is not None
+    here = Issuer(paths, key, Quotes(Simulated(b"image"), Subject(key.spki, AgentClaims(), None)))
+    ended = replace(key.given, not_after=1.0)
+    looks: list[float] = []
+    used: list[Credentials] = []
+
+    async def install(renewed: Credentials) -> None:
+        used.append(renewed)
+
+    async def look(wait: float) -> None:
+        looks.append(wait)
+        fresh = key.given if len(looks) == 4 else ended
+        monkeypatch.setattr(renewal, "obtain_key", lambda _: replace(key, given=fresh))
+        if len(looks) == 6:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("asyncio.sleep", look)
+    with pytest.raises(asyncio.CancelledError):
+        await keep_fresh(here, install, ended, 3600.0)
+    assert looks[:4] == [SHORTEST_SECONDS, RETRY_SECONDS, RETRY_SECONDS, RETRY_SECONDS]
+    assert used[0] == key.given
+    assert caplog.text.count("its time is over") == 2
+    assert caplog.text.count("works again") == 1
+
+
+async def test_a_renewal_that_fails_is_tried_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twice the wait each time, up to its bound."""
+    looks: list[float] = []
+
+    async def look(wait: float) -> None:
+        looks.append(wait)
+        if len(looks) == 8:
+            raise asyncio.CancelledError
+
+    async def install(_: Credentials) -> None:
+        raise OSError("no room")
+
+    here = issuer()
+    first = await here.issue()
+    monkeypatch.setattr("asyncio.sleep", look)
+    with pytest.raises(asyncio.CancelledError):
+        await keep_fresh(here, install, first, 1.0)
+    assert looks == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]

@@ -8,7 +8,6 @@ import yaml
 
 from l4proxy.agent.certificates import Csr, Imported, SelfSigned
 from l4proxy.agent.settings import (
-    MAX_SETTINGS_BYTES,
     Files,
     Protocol,
     SettingsError,
@@ -17,6 +16,7 @@ from l4proxy.agent.settings import (
     load_settings,
     parse_settings,
 )
+from l4proxy.agent.yaml_file import MAX_FILE_BYTES
 from l4proxy.ticket_key import KeyFormat
 from tests.house.repository import ROOT
 from tests.l4proxy.agent.parts import NAME, document, settings
@@ -130,7 +130,7 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     """A missing file, a huge one and one that is no text are errors with its name."""
     path = tmp_path / "agent.yaml"
-    for content in (None, bytes(MAX_SETTINGS_BYTES + 1), b"\xff", b"x: 1"):
+    for content in (None, bytes(MAX_FILE_BYTES + 1), b"\xff", b"x: 1"):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(SettingsError, match=re.escape(str(path))):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from l4proxy.agent.certificates import BadCertificate
-from l4proxy.agent.tls import server_context
+from l4proxy.agent.tls import reader_context, server_context
 from l4proxy.evidence_wire import ALPN
 from tests.l4proxy.agent.credentials import credentials
 
@@ -65,3 +65,10 @@ def test_no_terminal_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(BadCertificate, match="key and certificate"):
         server_context(replace(one, key=locked), KEY, ())
     assert asked == [""]
+
+
+def test_readers_show_themselves_each_time() -> None:
+    """TLS 1.3 alone, and no tickets, so that nobody comes back on one."""
+    context = reader_context(credentials())
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert context.num_tickets == 0

@@ -40,6 +40,14 @@ def test_a_wrong_policy_file(tmp_path: Path) -> None:
     assert not run.stdout
 
 
+def test_wishes_that_cannot_be_had(policy: Path) -> None:
+    """A set where the policy, or an option, excludes it is status 2."""
+    policy.write_text(POLICY + "set: refuse\n", encoding="utf-8")
+    run = call("connect", "--policy", policy, "--once", "--reattest", "always", "127.0.0.1:9")
+    assert run.returncode == Exit.UNUSABLE
+    assert "one or the other" in run.stderr
+
+
 def test_no_policy_file(tmp_path: Path) -> None:
     """A file that is not there is status 2."""
     run = call("connect", "--policy", tmp_path / "none.yaml", "--once", "127.0.0.1:9")

@@ -1,5 +1,6 @@
 """What `l4proxy connect` does: once, or behind a port until it is told to stop."""
 
+import argparse
 import asyncio
 import io
 import json
@@ -14,11 +15,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from attestation import SimulatedTee
+from attestation import Policy, SimulatedTee
 from l4proxy.cli.arguments import Place
 from l4proxy.cli.command import Exit
-from l4proxy.cli.connecting import Job, once, serve
-from l4proxy.client import AttestedClient
+from l4proxy.cli.connect import configure
+from l4proxy.cli.connecting import Job, once, rules_of, serve
+from l4proxy.client import AttestedClient, OnSwitch, Reattest, Rules, Strangers
 from l4proxy.client.port import Behind
 from tests.e2e.balancer import free_port
 from tests.l4proxy.agent.parts import KINDS, NAME, PATIENCE, policy
@@ -43,6 +45,24 @@ def server(enclave: Enclave | None = None) -> Iterator[Server]:
     finally:
         over.set()
         thread.join(PATIENCE)
+
+
+def rules(said: Policy, *options: str) -> Rules:
+    """What a policy and the options of a command come to."""
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    return rules_of(parser.parse_args(["--policy", "p", "--once", *options, "a:1"]), said)
+
+
+def test_an_option_goes_before_the_policy() -> None:
+    """What neither says is as the defaults have it."""
+    said = policy(on_switch="allow", max_lineage="5m", set="refuse")
+    assert rules(policy()) == Rules()
+    assert rules(said) == Rules.by(said)
+    assert rules(policy(), "--set", "reattest").strangers is Strangers.REATTEST
+    options = ("--set", "off", "--reattest", "always", "--max-lineage", "7", "--timeout", "8")
+    expected = Rules(OnSwitch.REFUSE, Reattest.ALWAYS, 7.0, 8.0)
+    assert rules(said, "--on-switch", "refuse", *options) == expected
 
 
 def job(behind: Server) -> Job:

@@ -1,6 +1,7 @@
 """Servers for tests of the client: enclaves that prove themselves, and whoever is none."""
 
 import asyncio
+import hashlib
 import secrets
 import ssl
 import time
@@ -23,6 +24,7 @@ from l4proxy.agent.libssl import TICKET_KEY, export
 from l4proxy.agent.tls import server_context
 from l4proxy.client import AttestedClient, NotAttested, Rules
 from l4proxy.evidence_wire import ALPN, Answer, encode_answer, frame, parse_question
+from l4proxy.set_wire import SET_ALPN, Entry, encode_set
 from tests.l4proxy.agent.credentials import made_key
 from tests.l4proxy.agent.parts import IMAGE, KINDS, NAME, PATIENCE, policy
 
@@ -78,6 +80,17 @@ class Enclave:
         request = in_user_data(self.key.spki, self.claims, nonce)
         return self.tee.evidence(request, time.time() - self.earlier)
 
+    def entry(self, age: float = 0.0, epoch: float = 600.0) -> Entry:
+        """Its place in the set of one who has verified it so many seconds ago."""
+        exporter, at = secrets.token_bytes(32), int(time.time() - age)
+        evidence = self.for_exporter(exporter)
+        return Entry(self.digest, exporter, at, int(at + epoch), evidence)
+
+    @property
+    def digest(self) -> bytes:
+        """What it is known by."""
+        return hashlib.sha256(self.key.spki).digest()
+
     def context(self, protocols: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
         """Its end of TLS."""
         return server_context(self.credentials, self.ticket_key, protocols)
@@ -116,8 +129,11 @@ class Server:
         say: What it says first, where ALPN asks for a proof.
         reply: What it answers over HTTP.
         protocols: What it agrees on by ALPN behind the proof.
+        context: Its end of TLS; None: as its enclave has it.
+        members: Those of the set that it sends to whoever asks.
         heard: All that it was told by the application.
         connections: How many it had.
+        proofs: On how many of them it was asked for one.
         port: Where it listens.
 
     """
@@ -127,16 +143,22 @@ class Server:
     reply: Reply = reply
     protocols: Sequence[str] = ("http/1.1",)
     context: ssl.SSLContext | None = None
+    members: Callable[[], Sequence[Entry]] = tuple
     heard: bytearray = field(default_factory=bytearray)
     connections: int = 0
+    proofs: int = 0
     port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client."""
         self.connections += 1
         tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
-        if tls.selected_alpn_protocol() == ALPN:
+        agreed = tls.selected_alpn_protocol()
+        if agreed in {ALPN, SET_ALPN}:
+            self.proofs += 1
             writer.write(await self.say(self.enclave, tls))
+        if agreed == SET_ALPN:
+            writer.write(frame(encode_set(self.members())))
         await self._converse(reader, writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

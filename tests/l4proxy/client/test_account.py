@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from l4proxy.client import Account
+from l4proxy.client.lineages import Vouch
 from tests.l4proxy.agent.parts import NAME
 from tests.l4proxy.client.parts import HOST, Server, client, serving
 
@@ -29,6 +30,17 @@ async def test_it_is_json(account: Account) -> None:
     assert found["proved_at"].endswith("+00:00")
     assert found["attestation"]["accepted"] is True
     assert found["attestation"]["simulated"] is True
+
+
+async def test_a_place_in_a_set_is_told(account: Account) -> None:
+    """Whose word it is, of when, and until when it counts."""
+    assert account.as_document()["member_of_set"] is None
+    found = replace(account, vouch=Vouch("enclave-a", 0.0, 600.0)).as_document()
+    assert found["member_of_set"] == {
+        "verified_by": "enclave-a",
+        "verified_at": "1970-01-01T00:00:00+00:00",
+        "until": "1970-01-01T00:10:00+00:00",
+    }
 
 
 async def test_its_name(account: Account) -> None:

@@ -1,6 +1,7 @@
 """Attacks on a live connection: each is refused by name, and hears nothing of the application."""
 
 import asyncio
+import hashlib
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from attestation.manifest import digest
 from l4proxy.agent.certificates import TlsKey
 from l4proxy.agent.libssl import export
 from l4proxy.agent.tls import server_context
+from l4proxy.agent_metrics import CPU, Scrapers, describe
 from l4proxy.client import Fault, Reattest, Rules
 from l4proxy.evidence_wire import (
     ALPN,
@@ -245,6 +247,29 @@ async def test_a_key_that_was_swapped_after_attestation() -> None:
     async with serving(Server(say=say)) as server:
         error = await refused(client(), server)
     assert failing(error) == "key_binding"
+
+
+async def test_lying_telemetry() -> None:
+    """The evidence holds the digest of what an enclave tells; who says otherwise beside it lies."""
+    told, lie = (
+        hashlib.sha256(describe(metrics, Scrapers.TOKEN)).digest()
+        for metrics in ([CPU], [CPU, "app_secrets_total"])
+    )
+    enclave = Enclave()
+    enclave.claims = replace(enclave.claims, telemetry=told)
+    false = replace(enclave.claims, telemetry=lie).encode()
+
+    async def say(own: Enclave, tls: ssl.SSLObject) -> bytes:
+        evidence = own.for_exporter(export(tls))
+        return frame(encode_answer(Answer(replace(evidence, agent_claims=false))))
+
+    async with serving(Server(enclave)) as honest:
+        connection = await client().connect(HOST, honest.port, NAME)
+        connection.close()
+    assert connection.account.result.agent is not None
+    assert connection.account.result.agent.telemetry == told
+    async with serving(Server(enclave, say)) as server:
+        assert failing(await refused(client(), server)) == "agent_claims"
 
 
 async def test_the_ticket_files_of_another_instance() -> None:

@@ -8,7 +8,15 @@ from types import MappingProxyType
 import pytest
 
 from attestation import AgentClaims, AttestationResult, Evidence, Expectation, KeyOrigin, judge
-from l4proxy.client.lineages import MAX_INSTANCES, MAX_TARGETS, Lineage, Lineages, Shown, Target
+from l4proxy.client.lineages import (
+    MAX_INSTANCES,
+    MAX_TARGETS,
+    Lineage,
+    Lineages,
+    Shown,
+    Target,
+    Vouch,
+)
 from tests.l4proxy.agent.parts import KINDS, policy
 
 REFUSED = judge(Evidence("none", b"", MappingProxyType({})), policy(), KINDS, Expectation(), 0.0)
@@ -32,6 +40,14 @@ def lineage(key: bytes = b"a", found: AttestationResult | None = None) -> Lineag
 def test_it_holds_for_its_time(now: float, utc: float, holds: bool) -> None:
     """It ends with the rules or with the evidence, whichever comes first."""
     assert lineage().holds(60.0, now, utc) is holds
+
+
+def test_a_member_ends_with_its_set() -> None:
+    """Whatever its evidence allows."""
+    found = lineage()
+    found.vouch = Vouch("enclave-a", 10.0, 30.0)
+    assert found.holds(60.0, 10.0, 29.9)
+    assert not found.holds(60.0, 10.0, 30.0)
 
 
 def test_what_was_refused_never_holds() -> None:

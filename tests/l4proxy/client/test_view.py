@@ -1,5 +1,6 @@
 """What a port shows."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from attestation import SimulatedTee
 from l4proxy.client import Account, Basis, Fault, NotAttested, Standing
+from l4proxy.client.lineages import Vouch
 from l4proxy.client.view import MAX_ROWS, Journal, Lines, notes, report
 from tests.l4proxy.agent.parts import NAME
 from tests.l4proxy.client.parts import HOST, Enclave, Server, client, refused, serving
@@ -83,6 +85,23 @@ async def test_lines_for_a_log(
     assert out.count(f"fresh (exporter): {account.name}") == 2
     assert out.count("SIMULATED: there is no TEE, this proves nothing\nfresh") == 1
     assert "refused: pcr0: found " in out
+
+
+async def test_a_member_of_a_set_is_told_with_what_that_gives_away(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose word it is, how old that is, and until when a leaked key would do."""
+    place = Vouch("enclave-a 0a0b", time.time() - 12.0, 600.0)
+    found = replace(account, basis=Basis.SET, vouch=place)
+    said = "member of a set verified by enclave-a 0a0b 12 s ago"
+    until = "a leaked key would defeat this until 00:10:00Z"
+    Lines().opened(found)
+    out = capsys.readouterr().out
+    assert f"fresh (member of a set): {account.name}: {said}; {until}\n" in out
+    journal = Journal("")
+    journal.opened(found)
+    text = " ".join(shown(journal).split())
+    assert "member of a set: whoever has stolen a member's TLS key" in text
 
 
 @pytest.mark.parametrize("basis", list(Basis))
