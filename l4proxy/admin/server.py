@@ -6,6 +6,7 @@ What it spends on those who ask is bounded: so many connections, each for so lon
 import asyncio
 import logging
 import socket
+import ssl
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -20,6 +21,9 @@ CONNECTION_SECONDS = 30.0
 
 KEEPALIVE_SECONDS = 15.0
 """How long a connection may be silent: who asks less often may as well connect anew."""
+
+HANDSHAKE_SECONDS = 10.0
+"""How long a TLS handshake may take: a few flights over a bad line."""
 
 MAX_REQUEST_BYTES = 4_096
 """The request line, and each header field: nobody who asks for these pages needs more."""
@@ -44,8 +48,12 @@ log = logging.getLogger(__name__)
 log.addFilter(_ours)
 
 
-async def serve_admin(sock: socket.socket, answer: Answer) -> None:
+async def serve_admin(
+    sock: socket.socket, answer: Answer, tls: ssl.SSLContext | None = None
+) -> None:
     """Serve the admin API on a listening socket, TCP or unix, until cancelled.
+
+    What answers little to few, such as an actuator, is served in the same way, perhaps over TLS.
 
     Resource handling: the socket and every connection are closed when this ends.
     """
@@ -62,7 +70,12 @@ async def serve_admin(sock: socket.socket, answer: Answer) -> None:
     door = _Door(handlers)
     loop = asyncio.get_running_loop()
     listen = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-    server = await listen(door.admit, sock=sock)
+    server = await listen(
+        door.admit,
+        sock=sock,
+        ssl=tls,
+        ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+    )
     try:
         await door.expire()
     finally:

@@ -1,8 +1,7 @@
-"""Kinds of TEE that are installed: found by metadata, loaded by name, refused when broken."""
+"""Parts that are installed: found by metadata, loaded by name, refused when broken."""
 
 import sys
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -12,18 +11,15 @@ from l4proxy.config import ConfigError
 from l4proxy.plugins import (
     MAX_DOCUMENT_BYTES,
     BadPlugin,
-    InstalledKinds,
+    Group,
+    Installed,
     installed,
     installed_kinds,
 )
 from l4proxy.policy_file import parse_policy
+from tests.l4proxy.installing import GOOD, Install, install
 
-GOOD = """
-class Tee:
-    name, signs_time, limit = "toy", False, 100
-    def verify(self, evidence, now): ...
-    def demands(self, found, path): ...
-"""
+__all__ = ["install"]
 
 RAISING = """
     @property
@@ -31,39 +27,9 @@ RAISING = """
 """
 
 
-class Install(Protocol):
-    """Lays out a distribution as an installer does; the newest stands in front."""
-
-    def __call__(
-        self, code: str = GOOD, *, name: str = "toy", distribution: str = "toy-tee"
-    ) -> None:
-        """Leaves it importable, and its metadata found."""
-        ...
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Lays out distributions below a folder of the test."""
-
-    def lay_out(code: str = GOOD, *, name: str = "toy", distribution: str = "toy-tee") -> None:
-        folder = tmp_path / distribution
-        module = distribution.replace("-", "_")
-        metadata = folder / f"{module}-1.0.dist-info"
-        metadata.mkdir(parents=True)
-        (folder / f"{module}.py").write_text(code)
-        (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
-        )
-        (metadata / "entry_points.txt").write_text(f"[l4proxy.evidence]\n{name} = {module}:Tee\n")
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        monkeypatch.syspath_prepend(folder)
-
-    return lay_out
-
-
 def test_the_built_in_kinds_register_as_plug_ins_do() -> None:
     """All of ours are found by metadata, and are what the package itself lists."""
-    ours = [plugin for plugin in installed() if plugin.built_in]
+    ours = [plugin for plugin in installed(Group.EVIDENCE) if plugin.built_in]
     expected = {kind.name: type(kind) for kind in built_in_kinds()}
     assert {plugin.name: type(plugin.load()) for plugin in ours} == expected
 
@@ -158,7 +124,25 @@ def test_a_kind_that_is_not_installed_is_a_mistake() -> None:
 
 def test_without_ours_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metadata that lacks the built-in kinds is of another version: said, and not worked around."""
-    monkeypatch.setattr(plugins, "installed", lambda: ())
-    with pytest.raises(BadPlugin, match="install again"):
+    monkeypatch.setattr(plugins, "installed", lambda _: ())
+    with pytest.raises(BadPlugin, match=r"found nothing registered in l4proxy\.evidence"):
         installed_kinds()
-    assert dict(InstalledKinds(())) == {}
+
+
+@pytest.mark.parametrize("group", Group)
+def test_every_group_is_found_and_loaded_alike(install: Install, group: Group) -> None:
+    """By metadata alone, in its own group only; what was loaded goes through the group's check."""
+    install(group=group)
+    parts = Installed(installed(group), lambda plugin, made: (str(plugin), type(made).__name__))
+    assert parts["toy"] == (f"the {group.word} toy of toy-tee 1.0 (toy_tee:Tee)", "Tee")
+    assert all("toy" not in {one.name for one in installed(other)} for other in {*Group} - {group})
+
+
+@pytest.mark.parametrize("group", Group)
+def test_no_group_lets_two_share_a_name(install: Install, group: Group) -> None:
+    """Whatever it is for."""
+    install(group=group)
+    install(group=group, distribution="other-tee")
+    parts = Installed(installed(group), lambda _, made: made)
+    with pytest.raises(BadPlugin, match=f"the {group.word} toy: found it registered by"):
+        parts["toy"]

@@ -29,6 +29,7 @@ from attestation import (
     register,
 )
 from attestation.demands import INSECURE_ANY_MEASUREMENT
+from l4proxy.conformance.faults import NotConforming
 
 MOST_PLACES: Final = 64
 """Places of a document that are cut off and changed: each costs a whole verification."""
@@ -53,14 +54,6 @@ class Sample:
     now: float
     demands: Mapping[str, object]
     others: Mapping[str, object]
-
-
-class NotConforming(AssertionError):
-    """A kind breaks promises; one a line."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = tuple(faults)
 
 
 def check_evidence_kind(kind: EvidenceKind, sample: Sample) -> None:

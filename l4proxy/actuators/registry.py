@@ -1,0 +1,35 @@
+"""Actuators that are installed, found and loaded as plug-ins are."""
+
+from pydantic import BaseModel
+
+from l4proxy.actuators.actuator import ActuatorKind
+from l4proxy.plugins import (
+    Group,
+    Installed,
+    Plugin,
+    has_methods,
+    installed_parts,
+    settings_model,
+)
+
+InstalledActuators = Installed[ActuatorKind[BaseModel]]
+"""The actuators by name. One that serves for several pools shares its listener among all that were
+made by the same `InstalledActuators`."""
+
+
+def installed_actuators() -> InstalledActuators:
+    """Return the actuators that the configuration may name here.
+
+    Raises:
+        BadPlugin: Not even our own are registered: l4proxy was not installed as it is now.
+
+    """
+    return installed_parts(Group.ACTUATORS, _checked)
+
+
+def _checked(plugin: Plugin, made: object) -> ActuatorKind[BaseModel]:
+    """Return what was made as the actuator that it has the shape of."""
+    settings_model(plugin, made)
+    has_methods(plugin, made, "ActuatorKind", "make")
+    kind: ActuatorKind[BaseModel] = made  # type: ignore[assignment]  # its shape was looked at
+    return kind
