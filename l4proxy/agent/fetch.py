@@ -122,8 +122,11 @@ async def _connect(request: Request) -> tuple[asyncio.StreamReader, asyncio.Stre
         except ssl.SSLError:
             raise
         except OSError as error:
-            # What asyncio says of it leaves the reason out.
-            refused = OSError(error.errno, f"{place.netloc}: {os.strerror(error.errno or 0)}")
+            # What asyncio says of it leaves the reason out, and one of a broken handshake has none.
+            if error.errno is None:
+                refused = ConnectionError(f"{place.netloc}: it has cut the connection off")
+            else:
+                refused = OSError(error.errno, f"{place.netloc}: {os.strerror(error.errno)}")
     raise refused or OSError(f"{host}: has no address")
 
 

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from l4proxy.agent.libssl import NoExporter, export
@@ -20,7 +21,7 @@ from l4proxy.agent.stream import Stream
 from l4proxy.agent.telemetry.traffic import Traffic
 from l4proxy.agent.trouble import Trouble
 from l4proxy.agent.well_known import Ask, Desk
-from l4proxy.evidence_wire import ALPN, Answer, Question, encode_answer, frame
+from l4proxy.evidence_wire import ALPN, FRAME_HEADER, Answer, Question, encode_answer, frame
 from l4proxy.set_wire import SET_ALPN
 
 HANDSHAKE_SECONDS: Final = 10.0
@@ -64,6 +65,12 @@ async def accept(listener: socket.socket, serve: Serve, most: int) -> None:
             sock.setblocking(False)
             task = connections.create_task(_guarded(serve, sock))
             task.add_done_callback(lambda _: room.release())
+            # One that is cancelled before its first step has not closed anything.
+            task.add_done_callback(partial(_close, sock))
+
+
+def _close(sock: socket.socket, _: asyncio.Task[None]) -> None:
+    sock.close()
 
 
 async def _guarded(serve: Serve, sock: socket.socket) -> None:
@@ -128,9 +135,10 @@ class TlsServer:
         agreed = tls.selected_alpn_protocol()
         if agreed in {ALPN, SET_ALPN}:
             proof = await self._proof(tls)
-            members = frame(self.members()) if agreed == SET_ALPN else b""
             async with asyncio.timeout(REQUEST_SECONDS):
-                await client.write(proof + members)
+                await client.write(proof)
+                if agreed == SET_ALPN:
+                    await self._tell(client)
         elif self.mode.protocol is Protocol.HTTP:
             desk = Desk(self._ask(tls), self.manifest, REQUEST_SECONDS, self.members)
             first = await desk.serve(client)
@@ -148,6 +156,12 @@ class TlsServer:
             broken = False
         finally:
             application.close(abort=broken)
+
+    async def _tell(self, client: Stream) -> None:
+        """Send the set in a frame; in one piece it would be copied for each who is slow."""
+        members = self.members()
+        await client.write(len(members).to_bytes(FRAME_HEADER))
+        await client.write(members)
 
     async def _proof(self, tls: ssl.SSLSocket) -> bytes:
         """Return framed evidence for this connection; without it the client hears nothing."""

@@ -5,6 +5,7 @@ process for as long as it likes.
 """
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,7 +18,7 @@ def begin(call: Callable[[], _T]) -> "Future[_T]":
     """Start a call in a thread of its own; what comes of it is in the future.
 
     Raises:
-        RuntimeError: No thread can be had.
+        OSError: No thread can be had.
 
     """
     future: Future[_T] = Future()
@@ -32,7 +33,11 @@ def begin(call: Callable[[], _T]) -> "Future[_T]":
         else:
             future.set_result(result)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError as error:
+        # As of a descriptor that cannot be had: whoever asks tries again, and nothing else ends.
+        raise OSError(errno.EAGAIN, "no thread can be had") from error
     return future
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from l4proxy.agent.attesters import TeeError
 from l4proxy.agent.libssl import NoExporter
-from l4proxy.agent.stream import Stream
+from l4proxy.agent.stream import CHUNK_BYTES, Stream
 from l4proxy.evidence_wire import (
     MEDIA_TYPE,
     WELL_KNOWN,
@@ -103,7 +103,7 @@ class Desk:
                 head = _head(text) if end else None
                 reply = await self._reply(head, whole=bool(end))
                 last = head is None or head.last or left == 1
-                await client.write(written(reply, last=last))
+                await _tell(client, reply, last=last)
             if last:
                 break
         return None
@@ -162,8 +162,22 @@ def _head(text: bytes) -> _Head | None:
     return _Head(words[1], last)
 
 
+async def _tell(client: Stream, reply: Reply, *, last: bool) -> None:
+    if len(reply.content) <= CHUNK_BYTES:
+        await client.write(written(reply, last=last))
+        return
+    # A set is long, and one for all: it is not copied for each who is slow to take it.
+    await client.write(announced(reply, last=last))
+    await client.write(reply.content)
+
+
 def written(reply: Reply, *, last: bool) -> bytes:
     """Return a reply as HTTP/1.1 has it; after the last one the connection ends."""
+    return announced(reply, last=last) + reply.content
+
+
+def announced(reply: Reply, *, last: bool) -> bytes:
+    """Return the head of a reply, behind which its content stands."""
     head = (
         f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}\r\n"
         f"Content-Type: {reply.media_type}\r\n"
@@ -171,4 +185,4 @@ def written(reply: Reply, *, last: bool) -> bytes:
         "Cache-Control: no-store\r\n"
         f"Connection: {'close' if last else 'keep-alive'}\r\n\r\n"
     )
-    return head.encode("ascii") + reply.content
+    return head.encode("ascii")

@@ -6,14 +6,16 @@ import sys
 from l4proxy.cli.command import Command, Exit
 
 MAX_SESSIONS = 200
-"""Clients at the most: each comes from a loopback network of its own, 127.1.0.0/24 and on."""
+"""Clients at the most: all of them, and the enclaves, live in one process and share its core."""
 
 _MORE = """\
-Starts four TLS servers as simulated enclaves, a real `l4proxy run` in front of them, and clients
-that ask for names and verify certificates. What can be seen: three enclaves that prove what they
-run, and one that runs something else and never gets a client; routing by server name; each client
-back at its server; an unknown name refused; a server that stops, and its clients served by the
-next. Nothing is left behind: no process, no port, no file.
+Starts four enclaves with a simulated TEE, each a real `l4proxy agent` in front of a small HTTP
+application; a real `l4proxy run` in front of them; and clients that have every connection prove
+itself before they send a byte. What can be seen: three enclaves that prove what they run, and one
+that runs something else and never gets a client; routing by server name; each client back at its
+enclave, its session resumed; a man in the middle who ends TLS, and whom the client refuses, even
+with a stolen key; an unknown name refused; an enclave that is killed, and its clients served by the
+next one, which has to prove itself. Nothing is left behind: no process, no port, no file.
 
 examples:
   l4proxy demo

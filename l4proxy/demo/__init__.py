@@ -1,1 +1,1 @@
-"""The balancer at work on one machine: our own TLS servers, a real daemon, clients that verify."""
+"""Both ends of the promise on one machine: agents, a real daemon, clients that check, intruders."""

@@ -13,8 +13,7 @@ from pathlib import Path
 import yaml
 
 from l4proxy.admin.client import AdminClient
-from l4proxy.demo.backend import DemoBackend
-from l4proxy.demo.tee import policy
+from l4proxy.demo.enclave import DemoEnclave
 from routing import Address, PoolName
 
 # For the daemon to be ready: two workers take less than a second on a machine at rest.
@@ -27,9 +26,6 @@ _STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 
 WORKERS = 2
-
-POLICY = "policy.yaml"
-"""The file, beside the configuration, that says what servers must prove."""
 
 _READY = re.compile(r"ready: .* listen on (\S+):(\d+)$", re.MULTILINE)
 _ADMIN = re.compile(r"admin API on http://(\S+)$", re.MULTILINE)
@@ -61,17 +57,20 @@ class DemoBalancer:
 
 @contextlib.asynccontextmanager
 async def running_balancer(
-    folder: Path, pools: Mapping[PoolName, Sequence[DemoBackend]]
+    policy: Path, pools: Mapping[PoolName, Sequence[DemoEnclave]]
 ) -> AsyncIterator[DemoBalancer]:
     """Run a daemon over these pools while the block runs; afterwards no process of it is left.
+
+    Args:
+        policy: The file that says what enclaves must prove; the daemon's own are put beside it.
+        pools: The enclaves, by pool.
 
     Raises:
         BalancerFailed: It did not come up.
 
     """
-    config, log = folder / "config.yaml", folder / "balancer.log"
-    (folder / POLICY).write_text(yaml.safe_dump(dict(policy())), "utf-8")
-    config.write_text(yaml.safe_dump(configuration(pools), sort_keys=False), "utf-8")
+    config, log = policy.with_name("config.yaml"), policy.with_name("balancer.log")
+    config.write_text(yaml.safe_dump(configuration(policy, pools), sort_keys=False), "utf-8")
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "l4proxy", "run", str(config),
@@ -90,25 +89,30 @@ async def running_balancer(
             if process.returncode is None:
                 # Its workers too: it leads a process group of its own.
                 os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
 
 
-def configuration(pools: Mapping[PoolName, Sequence[DemoBackend]]) -> dict[str, object]:
+def configuration(
+    policy: Path, pools: Mapping[PoolName, Sequence[DemoEnclave]]
+) -> dict[str, object]:
     """Return the configuration: a route for each server name, free ports for everything."""
     return {
         "listeners": ["127.0.0.1:0"],
-        "routes": {backend.server_name: pool for pool in pools for backend in pools[pool]},
+        "routes": {enclave.server_name: pool for pool in pools for enclave in pools[pool]},
         "pools": {
             pool: {
                 "backends": [
-                    {"address": str(backend.address), "name": backend.name} for backend in backends
+                    {"address": str(enclave.address), "name": enclave.name} for enclave in enclaves
                 ],
-                "attestation": {"policy": POLICY},
-                # The story shows where the balance leads a client of no session: it waits neither
-                # for a reservation to end nor for sessions, which move a home that is full.
+                "attestation": {"policy": str(policy), "every": "5s"},
+                "health": {"type": "tls", "every": "1s", "rise": 1, "fall": 2},
+                # All clients come from one address, so that nothing but their tickets can bring
+                # them back: who has none goes to the next enclave.
+                "balance": "round_robin",
                 "sticky": {"reservation": False},
                 "capacity": {"count": "connections"},
             }
-            for pool, backends in pools.items()
+            for pool, enclaves in pools.items()
         },
         "workers": WORKERS,
         "admin": {"address": "127.0.0.1:0"},

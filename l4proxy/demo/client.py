@@ -1,94 +1,125 @@
-"""A client: TLS to the balancer, a name asked for, the certificate verified."""
+"""A client: before it sends a byte it has the enclave prove itself, on that very connection."""
 
 import asyncio
-import contextlib
-import ssl
-from dataclasses import dataclass
+import re
+from collections.abc import Awaitable, Iterable
+from typing import NamedTuple, TypeVar
 
+from attestation import Kinds, Policy
+from l4proxy.client import Account, AttestedClient, Connection, Rules
 from routing import Address, BackendName
 
-# For connecting with TLS, and for each answer: all of it is on this machine.
-_PATIENCE_SECONDS = 5.0
+MOST_VISITS = 50
+"""Visits at once: each takes four descriptors of the demo's process, and 1,024 is a usual limit."""
+
+# For connecting and proving, and for each answer: all of it is on this machine.
+_PATIENCE_SECONDS = 10.0
+
+_NUMBER = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24,}\b")
+
+_T = TypeVar("_T")
 
 
-class Refused(Exception):
-    """The balancer did not let the client in; the text is the alert, as TLS libraries name it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where clients go in.
+class Visit(NamedTuple):
+    """What came of a visit.
 
     Attributes:
-        address: The balancer's.
-        trust: The authority that they trust.
+        enclave: Whose application answered.
+        account: What the client can honestly say of the connection.
 
     """
 
-    address: Address
-    trust: ssl.SSLContext
+    enclave: BackendName
+    account: Account
 
 
-@dataclass(frozen=True, slots=True)
 class DemoClient:
-    """One client.
+    """One client: what it remembers of enclaves lives as long as it does.
 
     Attributes:
-        source: The loopback address that it comes from; to the balancer its network is who it is.
-        server_name: The name that it asks for.
+        name: For the news.
 
     """
 
-    source: str
-    server_name: str
+    def __init__(self, name: str, policy: Policy, kinds: Kinds) -> None:
+        """Connect nowhere yet.
 
-    async def visit(self, door: Door, requests: int = 1, pause: float = 0.0) -> BackendName:
+        Args:
+            name: Its own.
+            policy: What it accepts.
+            kinds: Those that the policy was read with.
+
+        """
+        self.name = name
+        self._attested = AttestedClient(policy, Rules(timeout=_PATIENCE_SECONDS), kinds=kinds)
+
+    async def visit(
+        self, door: Address, server_name: str, requests: int = 1, pause: float = 0.0
+    ) -> Visit:
         """Connect, ask so many times, and go; return who answered.
 
         Args:
             door: Where to go in.
-            requests: Lines to send.
+            server_name: The name to ask for.
+            requests: GET requests to send.
             pause: Seconds after each answer.
 
         Raises:
-            Refused: With the alert that the balancer sent.
+            NotAttested: What is there has not proved itself; it was told nothing.
             OSError: The connection broke.
-            TimeoutError: No answer.
 
         """
-        reader, writer = await self._connect(door)
+        connection = await self._attested.connect(door.host, door.port, server_name)
+        found, whole = BackendName(""), False
         try:
-            owner = _subject(writer)
             for _ in range(requests):
-                writer.write(b"who is?\n")
-                line = await asyncio.wait_for(reader.readline(), _PATIENCE_SECONDS)
-                if not line:
-                    raise ConnectionError(f"{owner} went away")
-                if line != f"{owner}\n".encode():
-                    raise ConnectionError(f"{owner} shows the certificate, {line!r} answers")
+                found = await _get(connection, server_name)
                 await asyncio.sleep(pause)
-            return owner
+            whole = True
         finally:
-            writer.close()
-            with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), _PATIENCE_SECONDS)
-
-    async def _connect(self, door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        try:
-            return await asyncio.open_connection(
-                door.address.host,
-                door.address.port,
-                ssl=door.trust,
-                server_hostname=self.server_name,
-                local_addr=(self.source, 0),
-                ssl_handshake_timeout=_PATIENCE_SECONDS,
-            )
-        except ssl.SSLError as error:
-            raise Refused(error.reason or str(error)) from error
+            connection.close(abort=not whole)
+        said = connection.account.result.agent
+        if said is None or found != said.instance:
+            raise ConnectionError(f"{connection.account.name} proved itself, {found} answers")
+        return Visit(found, connection.account)
 
 
-def _subject(writer: asyncio.StreamWriter) -> BackendName:
-    """Return the name in the subject of the certificate that was shown and verified."""
-    certificate: dict[str, tuple[tuple[tuple[str, str], ...], ...]]
-    certificate = writer.get_extra_info("peercert")
-    return BackendName(certificate["subject"][0][0][1])
+async def together(visits: Iterable[Awaitable[_T]]) -> list[_T]:
+    """Make visits, `MOST_VISITS` at once, and return what came of them, in order.
+
+    Raises:
+        OSError: One failed: the first; the others have ended.
+
+    """
+    room = asyncio.Semaphore(MOST_VISITS)
+
+    async def one(visit: Awaitable[_T]) -> _T:
+        async with room:
+            return await visit
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            made = [tasks.create_task(one(visit)) for visit in visits]
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return [task.result() for task in made]
+
+
+def shortened(error: OSError) -> str:
+    """Return what a client says, on a line that has room for it: of long numbers the beginning."""
+    return _NUMBER.sub(r"\1…", str(error))
+
+
+async def _get(connection: Connection, server_name: str) -> BackendName:
+    """Return the one line that the application answers."""
+    request = f"GET / HTTP/1.1\r\nHost: {server_name}\r\n\r\n"
+    answer, line = b"", b""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        await connection.stream.write(request.encode("ascii"))
+        while not line.endswith(b"\n"):
+            part = await connection.stream.read()
+            if not part:
+                raise ConnectionError("the enclave went away")
+            answer += part
+            line = answer.partition(b"\r\n\r\n")[2]
+    return BackendName(line.decode("ascii").strip())

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from l4proxy.demo.screen import checked, drawn, introduction
 from l4proxy.demo.stage import stage
-from l4proxy.demo.story import Story
+from l4proxy.demo.story import tell
 from l4proxy.demo.traffic import Scene, play
 
 _REFRESH_SECONDS = 0.25
@@ -56,7 +56,7 @@ async def _once(clients: int) -> bool:
     async with stage(clients) as ready:
         console.print(introduction(ready))
         console.print()
-        async for check in Story(ready).tell():
+        async for check in tell(ready):
             checks.append(check)
             console.print(checked(check))
     good = sum(check.good for check in checks)

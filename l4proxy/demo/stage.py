@@ -1,4 +1,4 @@
-"""Everything a demo needs, set up and taken down: servers, balancer, clients."""
+"""Everything a demo needs, set up and taken down: enclaves, balancer, clients."""
 
 import asyncio
 import contextlib
@@ -9,20 +9,21 @@ from pathlib import Path
 
 from l4proxy.admin.backends import BackendDocument, BackendsDocument
 from l4proxy.admin.view import StatusDocument
-from l4proxy.demo.backend import DemoBackend
 from l4proxy.demo.balancer import BalancerFailed, DemoBalancer, running_balancer
-from l4proxy.demo.certificates import Authority
-from l4proxy.demo.client import DemoClient, Door
-from l4proxy.demo.tee import IMAGE, OTHER_IMAGE, DemoTee
-from routing import BackendName, PoolName
+from l4proxy.demo.client import DemoClient
+from l4proxy.demo.enclave import DemoEnclave
+from l4proxy.demo.policy import IMAGE, OTHER_IMAGE, write_policy
+from l4proxy.plugins import installed_kinds
+from l4proxy.policy_file import load_policy
+from routing import Address, BackendName, PoolName
 
 APP = "app.example.test"
 API = "api.example.test"
-STRANGER = DemoClient("127.2.0.1", "unknown.example.test")
-"""A client that asks for a name which no route has."""
+UNKNOWN = "unknown.example.test"
+"""A name that no route has."""
 
 WRONG = BackendName("delta")
-"""The server that runs something else than the policy accepts."""
+"""The enclave that runs something else than the policy accepts."""
 
 _CAST = {
     PoolName("app"): (("alpha", APP), ("beta", APP), (WRONG, APP)),
@@ -38,26 +39,33 @@ class Stage:
     """A demo, set up.
 
     Attributes:
-        pools: Our servers, by pool.
+        pools: Our enclaves, by pool.
         balancer: In front of them.
-        door: Where clients go in.
-        clients: For `app.example.test`, each from a network of its own.
+        clients: Each remembers its own enclave.
+        stranger: Another client, which asks for what it shall not have.
+        tasks: Among which enclaves live.
 
     """
 
-    pools: Mapping[PoolName, Sequence[DemoBackend]]
+    pools: Mapping[PoolName, Sequence[DemoEnclave]]
     balancer: DemoBalancer
-    door: Door
     clients: tuple[DemoClient, ...]
+    stranger: DemoClient
+    tasks: asyncio.TaskGroup
 
     @property
-    def backends(self) -> list[DemoBackend]:
-        """All servers."""
-        return [backend for backends in self.pools.values() for backend in backends]
+    def door(self) -> Address:
+        """Where clients go in."""
+        return self.balancer.address
 
-    def backend(self, name: str) -> DemoBackend:
-        """Return a server by its name."""
-        return next(backend for backend in self.backends if backend.name == name)
+    @property
+    def enclaves(self) -> list[DemoEnclave]:
+        """All of them."""
+        return [enclave for enclaves in self.pools.values() for enclave in enclaves]
+
+    def enclave(self, name: str) -> DemoEnclave:
+        """Return an enclave by its name."""
+        return next(enclave for enclave in self.enclaves if enclave.name == name)
 
     async def status(self) -> StatusDocument:
         """Ask the balancer what it has counted.
@@ -69,7 +77,7 @@ class Stage:
         return await asyncio.to_thread(self.balancer.admin.ask, "/api/v1/status", StatusDocument)
 
     async def seen(self) -> list[BackendDocument]:
-        """Ask the balancer for its view of the servers.
+        """Ask the balancer for its view of the enclaves.
 
         Raises:
             AdminUnavailable: It does not answer.
@@ -79,23 +87,26 @@ class Stage:
         found = await asyncio.to_thread(ask, "/api/v1/backends", BackendsDocument)
         return found["backends"]
 
-    async def proved(self) -> None:
-        """Wait until each server has been asked for proof, and has given it or not.
+    async def known(self) -> None:
+        """Wait until the balancer knows of each enclave what it runs, and its tickets.
 
         Raises:
-            BalancerFailed: It was not, in time.
+            BalancerFailed: It does not, in time.
 
         """
         for _ in range(_LOOKS):
             if await self._decided():
                 return
             await asyncio.sleep(_LOOK_SECONDS)
-        raise BalancerFailed("the balancer has not asked all servers for proof")
+        raise BalancerFailed("the balancer has not asked all enclaves for proof")
 
     async def _decided(self) -> bool:
-        """Tell whether there is a verdict on each server, by which every worker decides."""
+        """Tell whether there is a verdict on each enclave, by which every worker decides."""
         for found in await self.seen():
-            if found["trust"] == "untested" or found["eligible"] != (found["trust"] == "trusted"):
+            tickets, trusted = found["tickets"], found["trust"] == "trusted"
+            if found["trust"] == "untested" or found["eligible"] != trusted:
+                return False
+            if trusted and not (tickets and tickets["names"]):
                 return False
         status = await self.status()
         return all(worker["applied"] >= status["snapshot"] for worker in status["workers"])
@@ -111,27 +122,27 @@ async def stage(clients: int) -> AsyncIterator[Stage]:
     """
     async with contextlib.AsyncExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="l4proxy-demo-")))
-        authority = Authority(folder)
+        tasks = await asyncio.TaskGroup().__aenter__()
+        # What the block raises is the caller's own, and goes on as it is.
+        undo.push_async_callback(tasks.__aexit__, None, None, None)
         pools = {
-            pool: [_server(BackendName(name), asked, authority) for name, asked in servers]
-            for pool, servers in _CAST.items()
+            pool: [_enclave(BackendName(name), asked) for name, asked in enclaves]
+            for pool, enclaves in _CAST.items()
         }
-        for backends in pools.values():
-            for backend in backends:
-                undo.push_async_callback(backend.stop)
-                await backend.start()
-        balancer = await undo.enter_async_context(running_balancer(folder, pools))
-        door = Door(balancer.address, authority.client_context())
-        ready = Stage(pools, balancer, door, _clients(clients))
-        await ready.proved()
+        for enclaves in pools.values():
+            for enclave in enclaves:
+                undo.push_async_callback(enclave.kill)
+                await enclave.start(tasks)
+        path, kinds = write_policy(folder), installed_kinds()
+        policy = load_policy(path, kinds)
+        balancer = await undo.enter_async_context(running_balancer(path, pools))
+        guests = tuple(
+            DemoClient(f"client {number}", policy, kinds) for number in range(1, clients + 1)
+        )
+        ready = Stage(pools, balancer, guests, DemoClient("stranger", policy, kinds), tasks)
+        await ready.known()
         yield ready
 
 
-def _server(name: BackendName, asked: str, authority: Authority) -> DemoBackend:
-    context = authority.server_context(name, asked)
-    tee = DemoTee(OTHER_IMAGE if name == WRONG else IMAGE, authority.spki(name))
-    return DemoBackend(name, asked, context, tee)
-
-
-def _clients(count: int) -> tuple[DemoClient, ...]:
-    return tuple(DemoClient(f"127.1.{number}.1", APP) for number in range(count))
+def _enclave(name: BackendName, asked: str) -> DemoEnclave:
+    return DemoEnclave(name, asked, OTHER_IMAGE if name == WRONG else IMAGE)

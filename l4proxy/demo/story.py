@@ -1,27 +1,28 @@
-"""The story that ends by itself: what a balancer must do, done and checked one after the other."""
+"""The story that ends by itself: what a balancer and a client must do, one after the other."""
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
 
 from l4proxy.admin.client import AdminUnavailable
-from l4proxy.demo.client import DemoClient, Refused
-from l4proxy.demo.stage import API, APP, STRANGER, WRONG, Stage
-from routing import BackendName
+from l4proxy.client import Basis, NotAttested, Standing
+from l4proxy.demo.client import DemoClient, Visit, shortened, together
+from l4proxy.demo.middle import Middle, own_credentials, standing_between
+from l4proxy.demo.stage import API, APP, UNKNOWN, WRONG, Stage
+from routing import Address, BackendName
 
-VISITS = 4
-"""How often each client comes: by chance it meets the same of two servers once in eight times."""
+VISITS = 3
+"""How often each client comes back: by chance all meet the same of two enclaves 1 time in 8."""
 
 # For counters to arrive: workers report once a second.
 _COUNTED_SECONDS = 4.0
 
 _LOOK_SECONDS = 0.1
 
-_BETA = BackendName("beta")
-
-_Found = tuple[bool, str]
+_T = TypeVar("_T")
 
 
 class Check(NamedTuple):
@@ -31,131 +32,244 @@ class Check(NamedTuple):
         good: Whether it was so.
         title: What, in a word or three.
         found: What happened.
+        said: What the client says of it, where that is the point.
 
     """
 
     good: bool
     title: str
     found: str
+    said: str = ""
 
 
-class Story:
-    """The steps, in their order, and what they have seen so far."""
+@dataclass(slots=True)
+class Seen:
+    """What the story has seen so far.
 
-    def __init__(self, stage: Stage) -> None:
-        """Take the stage; `tell` plays."""
-        self._stage = stage
-        self._served = 0
-        self._refused = 0
-        self._homes: dict[DemoClient, BackendName] = {}
+    Attributes:
+        stage: Where it plays.
+        answers: Requests that clients sent and that were answered.
+        refused: Connections that the balancer refused.
+        homes: The enclave of each client.
 
-    async def tell(self) -> AsyncIterator[Check]:
-        """Play the steps and yield what each found; a step that breaks is the last."""
-        for title, step in (
-            ("proved, or no traffic", self._proved),
-            ("routed by name", self._routed),
-            ("same client, same server", self._loyal),
-            ("unknown name refused", self._refusal),
-            ("dial failed, next server", self._retried),
-            ("back at home", self._returned),
-            ("all counted", self._counted),
-            ("ended", self._ended),
-        ):
-            try:
-                good, found = await step()
-            except (Refused, AdminUnavailable, OSError) as error:
-                yield Check(False, title, f"{type(error).__name__}: {error}")
-                return
-            yield Check(good, title, found)
+    """
 
-    async def _visit(self, client: DemoClient) -> BackendName:
-        backend = await client.visit(self._stage.door)
-        self._served += 1
-        return backend
+    stage: Stage
+    answers: int = 0
+    refused: int = 0
+    homes: dict[DemoClient, BackendName] = field(default_factory=dict)
 
-    async def _proved(self) -> _Found:
-        told = {found["name"]: found for found in await self._stage.seen()}
-        wrong = told[WRONG]
-        attested = sorted(name for name in told if told[name]["trust"] == "trusted")
-        proof = wrong["attestation"]
-        check = (proof["reason"] if proof else None) or "nothing"
-        good = wrong["trust"] == "refuted" and attested == sorted(told.keys() - {WRONG})
-        proved = _listed(map(BackendName, attested))
-        failed = f"{WRONG} is {wrong['trust']}: {check.partition(':')[0]}"
-        return good, f"{proved} proved what they run (simulated); {failed}"
+    async def visit(self, client: DemoClient, server_name: str = APP) -> Visit:
+        """Let a client come once.
 
-    async def _routed(self) -> _Found:
-        good, found = True, []
-        for name in (APP, API):
-            own = {
-                backend.name
-                for backend in self._stage.backends
-                if backend.server_name == name and backend.name != WRONG
-            }
-            reached = {
-                await self._visit(DemoClient(client.source, name)) for client in self._stage.clients
-            }
-            good = good and reached <= own
-            found.append(f"{name} to {_listed(reached)}")
-        return good, f"{'; '.join(found)}; each with its own certificate, verified"
+        Raises:
+            OSError: It was not served.
 
-    async def _loyal(self) -> _Found:
-        strayed = 0
-        for client in self._stage.clients:
-            met = [await self._visit(client) for _ in range(VISITS)]
-            self._homes[client] = met[0]
-            strayed += len(set(met)) > 1
-        at_home = Counter(self._homes.values())
-        spread = ", ".join(f"{name} {count}" for name, count in sorted(at_home.items()))
-        return not strayed, f"{VISITS} visits each, {strayed} strayed; clients of {spread}"
+        """
+        visit = await client.visit(self.stage.door, server_name)
+        self.answers += 1
+        return visit
 
-    async def _refusal(self) -> _Found:
-        asked = STRANGER.server_name
+    async def all_visit(self, clients: Iterable[DemoClient], server_name: str = APP) -> list[Visit]:
+        """Let clients come at the same time.
+
+        Raises:
+            OSError: One was not served.
+
+        """
+        return await together(self.visit(client, server_name) for client in clients)
+
+    async def refusal(self, door: Address, server_name: str = APP) -> str:
+        """Return what a client says that shall not be served; nothing: it was."""
         try:
-            backend = await STRANGER.visit(self._stage.door)
-        except Refused as alert:
-            self._refused += 1
-            return "UNRECOGNIZED_NAME" in str(alert), f"{asked}: the client hears {alert}"
-        return False, f"{asked} reached {backend}"
+            await self.stage.stranger.visit(door, server_name)
+        except NotAttested as error:
+            return shortened(error)
+        return ""
 
-    async def _retried(self) -> _Found:
-        await self._stage.backend(_BETA).stop()
-        reached = [await self._visit(client) for client in self._of_beta()]
-        found = f"{_BETA} stopped: its clients ({len(reached)}) were served by {_listed(reached)}"
-        return _BETA not in reached, found
 
-    async def _returned(self) -> _Found:
-        await self._stage.backend(_BETA).start()
-        reached = [await self._visit(client) for client in self._of_beta()]
-        back = reached.count(_BETA)
-        return back == len(reached), f"{_BETA} started again: {back} of {len(reached)} are back"
+class Found(NamedTuple):
+    """What came of a step, as in the `Check` that it becomes."""
 
-    def _of_beta(self) -> list[DemoClient]:
-        return [client for client, home in self._homes.items() if home == _BETA]
+    good: bool
+    found: str
+    said: str = ""
 
-    async def _counted(self) -> _Found:
-        expected = (self._served, self._refused, len(self._of_beta()))
-        counts = await self._counts()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_COUNTED_SECONDS):
-                while counts != expected:
-                    await asyncio.sleep(_LOOK_SECONDS)
-                    counts = await self._counts()
-        served, refused, failed = counts
-        found = f"forwarded {served}, refused {refused}, failed dials {failed}"
-        if counts == expected:
-            return True, f"{found}, as the clients saw it"
-        return False, f"{found}; the clients saw {expected}"
 
-    async def _counts(self) -> tuple[int, int, int]:
-        connections = (await self._stage.status())["connections"]
-        failed = sum(sum(found["dial_failures"].values()) for found in await self._stage.seen())
-        return connections["forwarded"], connections["refused"], failed
+Step = Callable[[Seen], Awaitable[Found]]
 
-    async def _ended(self) -> _Found:
-        good = await self._stage.balancer.stop()
-        return good, "the balancer ended when asked" if good else "the balancer did not end"
+
+async def tell(stage: Stage, steps: Mapping[str, Step] | None = None) -> AsyncIterator[Check]:
+    """Play the steps and yield what each found; a step that breaks is the last.
+
+    Args:
+        stage: Where.
+        steps: By title; None: all.
+
+    """
+    seen = Seen(stage)
+    for title, step in (STEPS if steps is None else steps).items():
+        try:
+            good, found, said = await step(seen)
+        except (AdminUnavailable, OSError) as error:
+            yield Check(False, title, f"{type(error).__name__}: {error}")
+            return
+        yield Check(good, title, found, said)
+
+
+async def _proved(seen: Seen) -> Found:
+    told = {found["name"]: found for found in await seen.stage.seen()}
+    wrong = told[WRONG]
+    attested = sorted(name for name in told if told[name]["trust"] == "trusted")
+    proof = wrong["attestation"]
+    check = (proof["reason"] if proof else None) or "nothing"
+    good = wrong["trust"] == "refuted" and attested == sorted(told.keys() - {WRONG})
+    proved = _listed(map(BackendName, attested))
+    failed = f"{WRONG} is {wrong['trust']}: {check.partition(':')[0]}"
+    return Found(good, f"{proved} proved to the balancer what they run; {failed}")
+
+
+async def _routed(seen: Seen) -> Found:
+    good, found = True, []
+    for name in (API, APP):
+        own = {each.name for each in seen.stage.enclaves if each.server_name == name} - {WRONG}
+        visits = await seen.all_visit(seen.stage.clients, name)
+        reached = [visit.enclave for visit in visits]
+        seen.homes = dict(zip(seen.stage.clients, reached, strict=True))
+        proved = all(visit.account.basis is Basis.EXPORTER for visit in visits)
+        good = good and proved and set(reached) <= own
+        found.append(f"{name} to {_listed(reached)}")
+    return Found(good, f"{'; '.join(found)}; each connection proved itself first")
+
+
+async def _loyal(seen: Seen) -> Found:
+    standings, strayed = Counter[Standing](), 0
+    for _ in range(VISITS):
+        for client, visit in zip(seen.homes, await seen.all_visit(seen.homes), strict=True):
+            standings[visit.account.standing] += 1
+            strayed += visit.enclave != seen.homes[client]
+    resumed, visits = standings[Standing.RESUMED], standings.total()
+    at_home = Counter(seen.homes.values())
+    spread = ", ".join(f"{name} {count}" for name, count in sorted(at_home.items()))
+    found = f"{resumed} of {visits} visits resumed, {strayed} strayed; clients of {spread}"
+    return Found(resumed == visits and not strayed, found)
+
+
+async def _wrong(seen: Seen) -> Found:
+    enclave = seen.stage.enclave(WRONG)
+    said = await seen.refusal(enclave.address)
+    got = enclave.application.requests
+    found = f"the balancer led nobody to {WRONG}; a client went there by itself, and"
+    return Found(said.startswith("refused: pcr0:") and not got, found, said)
+
+
+async def _middle(seen: Seen) -> Found:
+    middle = Middle(seen.stage.door, APP)
+    async with standing_between(middle, own_credentials(APP)):
+        said = await seen.refusal(middle.address)
+    found = "he ends TLS with a key of his own, and passes the enclave's evidence on"
+    return _foiled(middle, said, "key_binding", found)
+
+
+async def _stolen(seen: Seen) -> Found:
+    victim = seen.stage.enclave(_home(seen))
+    middle = Middle(victim.address, APP)
+    async with standing_between(middle, await victim.leaked()):
+        said = await seen.refusal(middle.address)
+    found = f"he has the TLS key of {victim.name}, too, but his connection is another"
+    return _foiled(middle, said, "exporter", found)
+
+
+def _foiled(middle: Middle, said: str, check: str, what: str) -> Found:
+    heard = len(middle.heard)
+    good = said.startswith(f"refused: {check}:") and not heard
+    return Found(good, f"{what}; the client tells him {heard} bytes, and", said)
+
+
+async def _unknown(seen: Seen) -> Found:
+    said = await seen.refusal(seen.stage.door, UNKNOWN)
+    seen.refused += 1
+    return Found("unrecognized name" in said, f"a client asks for {UNKNOWN}, and", said)
+
+
+async def _fail_over(seen: Seen) -> Found:
+    victim = _home(seen)
+    bereaved = [client for client, home in seen.homes.items() if home == victim]
+    await seen.stage.enclave(victim).kill()
+    visits = await seen.all_visit(bereaved)
+    good = all(
+        visit.account.standing is Standing.SWITCHED
+        and visit.account.basis is Basis.EXPORTER
+        and visit.enclave != victim
+        for visit in visits
+    )
+    said = " and ".join({f"{v.account.standing} ({v.account.basis})" for v in visits})
+    served = _listed(visit.enclave for visit in visits)
+    found = f"{victim} killed: its clients ({len(visits)}) were served by {served}, and say: {said}"
+    return Found(good, found)
+
+
+async def _next(seen: Seen) -> Found:
+    victim = _home(seen)
+
+    async def failures() -> int:
+        told = await seen.stage.seen()
+        return sum(sum(each["dial_failures"].values()) for each in told if each["name"] == victim)
+
+    failed = await _until(failures, lambda count: count > 0)
+    found = f"{failed} dials to {victim} failed, and each went on to the next enclave"
+    return Found(failed > 0, found)
+
+
+async def _counted(seen: Seen) -> Found:
+    async def count() -> int:
+        return (await seen.stage.status())["connections"]["refused"]
+
+    refused = await _until(count, lambda count: count == seen.refused)
+    answered = sum(enclave.application.requests for enclave in seen.stage.enclaves)
+    found = (
+        f"{seen.answers} requests answered, {answered} seen in enclaves; "
+        f"{refused} of {seen.refused} connections refused that had to be"
+    )
+    return Found((answered, refused) == (seen.answers, seen.refused), found)
+
+
+async def _ended(seen: Seen) -> Found:
+    good = await seen.stage.balancer.stop()
+    return Found(good, "the balancer ended when asked" if good else "the balancer did not end")
+
+
+async def _until(ask: Callable[[], Awaitable[_T]], happened: Callable[[_T], bool]) -> _T:
+    """Ask until the answer is as it should be, or it has taken too long; return the last one."""
+    found = await ask()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_COUNTED_SECONDS):
+            while not happened(found):
+                await asyncio.sleep(_LOOK_SECONDS)
+                found = await ask()
+    return found
+
+
+def _home(seen: Seen) -> BackendName:
+    """Return the enclave of the first client: one that has something to lose."""
+    return seen.homes[seen.stage.clients[0]]
 
 
 def _listed(names: Iterable[BackendName]) -> str:
     return " and ".join(sorted(set(names))) or "nobody"
+
+
+STEPS: Final[Mapping[str, Step]] = {
+    "proved, or no traffic": _proved,
+    "routed by name": _routed,
+    "same client, same enclave": _loyal,
+    "wrong enclave": _wrong,
+    "man in the middle": _middle,
+    "… with a stolen key": _stolen,
+    "unknown name": _unknown,
+    "fail-over": _fail_over,
+    "dial failed, next enclave": _next,
+    "all counted": _counted,
+    "ended": _ended,
+}
+"""What is played, by title, in order: each step rests on those before it."""

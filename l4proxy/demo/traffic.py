@@ -1,25 +1,31 @@
-"""The traffic of the live demo: clients that come and go, a stranger, a server that fails."""
+"""The traffic of the live demo: clients come and go, an enclave dies, intruders try their luck."""
 
 import asyncio
 import random
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from l4proxy.admin.backends import BackendDocument
 from l4proxy.admin.client import AdminUnavailable
 from l4proxy.admin.view import StatusDocument
-from l4proxy.demo.client import DemoClient, Refused
-from l4proxy.demo.stage import API, STRANGER, Stage
-from routing import BackendName
+from l4proxy.agent.certificates import Credentials
+from l4proxy.client import NotAttested, Standing
+from l4proxy.demo.client import DemoClient, Visit, shortened
+from l4proxy.demo.middle import Middle, own_credentials, standing_between
+from l4proxy.demo.stage import API, APP, UNKNOWN, Stage
 
-NEWS_KEPT = 6
-"""Lines of news that are shown."""
+NEWS_KEPT = 8
+"""News that are shown."""
 
-# Between two attempts of the client that asks for an unknown name.
+VISITS_KEPT = 6
+"""Visits that are shown."""
+
+# Between two attempts of the stranger.
 _STRANGER_SECONDS = 4.0
 
-# How long beta is stopped, and how long it then runs.
+# How long beta is dead, and how long it then runs.
 _OUTAGE_SECONDS = 8.0
 
 # Between two looks at the balancer.
@@ -34,88 +40,116 @@ _BETA = "beta"
 _API_SHARE = 0.2
 
 
+class Come(NamedTuple):
+    """A visit that has ended.
+
+    Attributes:
+        when: The time of day.
+        who: The client.
+        visit: What came of it.
+
+    """
+
+    when: str
+    who: str
+    visit: Visit
+
+
 @dataclass(slots=True)
 class Scene:
     """What can be seen now.
 
     Attributes:
-        visits: By server, as clients saw it.
-        homes: Where each client was last.
-        came_back: Visits to the server of the visit before.
-        strayed: Visits to another one.
+        visits: The newest, the newest last.
+        standings: How often clients said what of their connections.
+        cut_off: Visits that an enclave's end has ended.
         news: Refusals, failures and what the operator does, the newest last.
         status: What the balancer says of itself; None before it was asked.
-        seen: What it says of the servers.
+        seen: What it says of the enclaves.
 
     """
 
-    visits: Counter[BackendName] = field(default_factory=Counter)
-    homes: dict[DemoClient, BackendName] = field(default_factory=dict)
-    came_back: int = 0
-    strayed: int = 0
+    visits: deque[Come] = field(default_factory=lambda: deque(maxlen=VISITS_KEPT))
+    standings: Counter[Standing] = field(default_factory=Counter)
+    cut_off: int = 0
     news: deque[str] = field(default_factory=lambda: deque(maxlen=NEWS_KEPT))
     status: StatusDocument | None = None
     seen: list[BackendDocument] = field(default_factory=list)
 
-    def visited(self, client: DemoClient, backend: BackendName) -> None:
+    def visited(self, client: DemoClient, visit: Visit) -> None:
         """Take note of a visit."""
-        before = self.homes.get(client, backend)
-        self.came_back += before == backend
-        self.strayed += before != backend
-        self.homes[client] = backend
-        self.visits[backend] += 1
+        self.standings[visit.account.standing] += 1
+        self.visits.append(Come(_clock(), client.name, visit))
 
     def tell(self, line: str) -> None:
         """Take note of something worth a line."""
-        self.news.append(f"{datetime.now().astimezone():%H:%M:%S}  {line}")
+        self.news.append(f"{_clock()}  {line}")
 
 
 async def play(stage: Stage, scene: Scene) -> None:
     """Let everybody act until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         for client in stage.clients:
-            tasks.create_task(_come_and_go(client, stage, scene), name=client.source)
-        tasks.create_task(_knock(stage, scene), name="stranger")
+            tasks.create_task(_come_and_go(client, stage, scene), name=client.name)
+        tasks.create_task(_intrude(stage, scene), name="stranger")
         tasks.create_task(_fail_and_return(stage, scene), name="operator")
         tasks.create_task(_watch(stage, scene), name="watch")
 
 
 async def _come_and_go(client: DemoClient, stage: Stage, scene: Scene) -> None:
-    other = DemoClient(client.source, API)
     while True:
         await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311 - variety, no secret
-        visitor = other if random.random() < _API_SHARE else client  # noqa: S311 - as above
+        name = API if random.random() < _API_SHARE else APP  # noqa: S311 - as above
         requests = random.randint(1, _REQUESTS)  # noqa: S311 - as above
         try:
-            backend = await visitor.visit(stage.door, requests, _REQUEST_SECONDS)
-        except (Refused, OSError) as error:
-            scene.tell(f"{visitor.source}: {error}")
+            visit = await client.visit(stage.door, name, requests, _REQUEST_SECONDS)
+        except NotAttested as error:
+            scene.tell(f"{client.name}: {shortened(error)}")
+        except OSError:
+            scene.cut_off += 1
         else:
-            scene.visited(visitor, backend)
+            scene.visited(client, visit)
 
 
-async def _knock(stage: Stage, scene: Scene) -> None:
+async def _intrude(stage: Stage, scene: Scene) -> None:
+    """Ask for a name that nobody has; then stand in the middle, once with each sort of key."""
+    own, victim = own_credentials(APP), stage.enclaves[0]
     while True:
         await asyncio.sleep(_STRANGER_SECONDS)
-        try:
-            backend = await STRANGER.visit(stage.door)
-        except Refused as alert:
-            scene.tell(f"{STRANGER.server_name} refused: the client hears {alert}")
-        except OSError as error:
-            scene.tell(f"{STRANGER.server_name}: {error}")
-        else:
-            scene.tell(f"{STRANGER.server_name} reached {backend}")
+        scene.tell(f"{UNKNOWN}: {await _attempt(stage, UNKNOWN)}")
+        await asyncio.sleep(_STRANGER_SECONDS)
+        said = await _between(stage, Middle(stage.door, APP), own)
+        scene.tell(f"man in the middle {said}")
+        await asyncio.sleep(_STRANGER_SECONDS)
+        said = await _between(stage, Middle(victim.address, APP), await victim.leaked())
+        scene.tell(f"… with {victim.name}'s key {said}")
+
+
+async def _between(stage: Stage, middle: Middle, credentials: Credentials) -> str:
+    async with standing_between(middle, credentials):
+        said = await _attempt(stage, APP, middle)
+    return f"hears {len(middle.heard)} bytes: {said}"
+
+
+async def _attempt(stage: Stage, server_name: str, middle: Middle | None = None) -> str:
+    """Return what the stranger says that goes where nobody should be served."""
+    door = stage.door if middle is None else middle.address
+    try:
+        visit = await stage.stranger.visit(door, server_name)
+    except OSError as error:
+        return shortened(error)
+    return f"served by {visit.enclave}"
 
 
 async def _fail_and_return(stage: Stage, scene: Scene) -> None:
-    beta = stage.backend(_BETA)
+    beta = stage.enclave(_BETA)
     while True:
         await asyncio.sleep(_OUTAGE_SECONDS)
-        await beta.stop()
-        scene.tell(f"{_BETA} stopped; its clients go to the next server")
+        await beta.kill()
+        scene.tell(f"{_BETA} killed: its clients go to the next enclave")
         await asyncio.sleep(_OUTAGE_SECONDS)
-        await beta.start()
-        scene.tell(f"{_BETA} started again")
+        await beta.start(stage.tasks)
+        scene.tell(f"{_BETA} started again, with a new key: it has to prove itself")
 
 
 async def _watch(stage: Stage, scene: Scene) -> None:
@@ -125,3 +159,7 @@ async def _watch(stage: Stage, scene: Scene) -> None:
         except AdminUnavailable as error:
             scene.tell(str(error))
         await asyncio.sleep(_WATCH_SECONDS)
+
+
+def _clock() -> str:
+    return f"{datetime.now().astimezone():%H:%M:%S}"

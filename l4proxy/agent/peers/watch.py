@@ -63,6 +63,7 @@ class Peers:
         self._clock = clock
         self._visitor = Visitor.by(settings, policy, kinds, clock)
         self._members: dict[Place, Entry] = {}
+        self._told: tuple[tuple[Entry, ...], bytes] = ((), encode_set(()))
         self._room = asyncio.Semaphore(MAX_VISITS)
 
     @classmethod
@@ -82,19 +83,29 @@ class Peers:
                 tasks.create_task(self._watch(place))
 
     def document(self) -> bytes:
-        """Return the set as it stands, for clients; whoever's time has ended is not in it."""
+        """Return the set as it stands, for clients; whoever's time has ended is not in it.
+
+        It is the same object until the set is another: anybody may ask, as often as he likes.
+        """
         now = self._clock()
-        alive = [entry for entry in self._members.values() if now < entry.until]
-        return encode_set({entry.key: entry for entry in alive}.values())
+        alive = {entry.key: entry for entry in self._members.values() if now < entry.until}
+        told = tuple(alive.values())
+        if told != self._told[0]:
+            self._told = told, encode_set(told)
+        return self._told[1]
 
     async def _watch(self, place: Place) -> None:
-        trouble, retry = Trouble(f"peer {place}: no member"), FIRST_RETRY_SECONDS
+        what = f"peer {place}: no member"
+        trouble, why, retry = Trouble(what), "", FIRST_RETRY_SECONDS
         while True:
             try:
                 await self._visit(place)
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - what one peer sends must not end the agent
                 self._members.pop(place, None)
-                trouble.told(error if isinstance(error, OSError) else OSError(str(error)))
+                if why != (why := str(error)):
+                    # One that was not there at first may be there now, and another than expected.
+                    trouble = Trouble(what)
+                trouble.told(error if isinstance(error, OSError) else OSError(why))
                 await asyncio.sleep(min(retry, self._settings.epoch))
                 retry = min(2 * retry, LAST_RETRY_SECONDS)
             else:

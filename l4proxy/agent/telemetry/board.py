@@ -6,6 +6,7 @@ whoever reads it sees that it is missing, and not what it once was.
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from l4proxy.agent.telemetry.page import page
 from l4proxy.agent.telemetry.settings import TelemetrySettings
 from l4proxy.agent.telemetry.traffic import Traffic
 from l4proxy.agent.telemetry.usage import Kernel, Spent, busy
+from l4proxy.agent.threads import in_thread
 from l4proxy.agent.trouble import Trouble
 from l4proxy.agent_metrics import CAPACITY, CPU, HTTP_REQUESTS, MEMORY, OPEN_SESSIONS
 
@@ -69,9 +71,11 @@ class Board:
             return
         try:
             told = await read_page(place)
+            # A long page would keep clients waiting.
+            parse = partial(parse_page, told, self._settings.of_application)
+            self._application = await in_thread(parse)
         except OSError as error:
             self._application = {}
             self._trouble.told(error)
         else:
-            self._application = parse_page(told, self._settings.of_application)
             self._trouble.over()

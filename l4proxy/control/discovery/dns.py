@@ -15,13 +15,14 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import dns.exception
 import dns.name
 
+from l4proxy.control.directory import Changed
 from l4proxy.control.discovery.resolvers import (
     Answer,
     DnsFault,
@@ -32,6 +33,7 @@ from l4proxy.control.discovery.resolvers import (
     SystemResolver,
 )
 from l4proxy.control.discovery.screen import IpAddress, Unfit, screen
+from l4proxy.control.found import Found
 from routing import Address
 
 log = logging.getLogger(__name__)
@@ -54,9 +56,6 @@ JITTER: Final = 0.1
 # A family of which this is said has no address, if the other family has one: servers that know
 # a name in one family only give either.
 _ABSENT: Final = frozenset({DnsFault.EMPTY, DnsFault.NO_SUCH_NAME})
-
-Changed = Callable[[frozenset[Address]], None]
-"""Told the whole set, never an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +153,14 @@ class DnsDiscovery:
         self._left_out = 0
 
     async def watch(self, changed: Changed) -> None:
-        """Ask for ever; call `changed` with the first good set and each that differs."""
+        """Ask for ever; call `changed` with the first good set and each that differs.
+
+        It is never told of none: of a name without addresses the last ones stay.
+        """
         while True:
             outcomes = await self._ask()
             if self._take(outcomes):
-                changed(self.addresses)
+                changed([Found(address) for address in self.addresses])
             pause = self._pause(outcomes)
             spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
             await asyncio.sleep(pause * spread)

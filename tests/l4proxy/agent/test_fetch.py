@@ -124,3 +124,18 @@ async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [])
     with pytest.raises(OSError, match="has no address"):
         await fetch(Request("http://nowhere"), BOUNDS)
+
+
+async def test_a_handshake_that_is_cut_off_is_told() -> None:
+    """It has no number, and is no success."""
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.transport.abort()
+
+    made = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with made:
+        port = made.sockets[0].getsockname()[1]
+        expected = rf"127\.0\.0\.1:{port}: (it has cut the connection off|Connection reset)"
+        with pytest.raises(ConnectionError, match=expected):
+            await fetch(Request(f"https://127.0.0.1:{port}"), BOUNDS)

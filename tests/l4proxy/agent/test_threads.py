@@ -44,3 +44,14 @@ def test_a_loop_that_is_gone_does_not_matter() -> None:
     may.set()
     left.join(PATIENCE)
     assert not left.is_alive()
+
+
+def test_no_thread_is_told_as_what_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a descriptor that cannot be had: nothing else has to end for it."""
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    with pytest.raises(OSError, match="no thread can be had"):
+        begin(lambda: 7)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from attestation import Evidence
 from l4proxy.agent.attesters import TeeError
 from l4proxy.agent.libssl import NoExporter
-from l4proxy.agent.stream import Stream
+from l4proxy.agent.stream import CHUNK_BYTES, Stream
 from l4proxy.agent.well_known import MAX_HEAD_BYTES, MAX_QUESTIONS, Ask, Desk
 from l4proxy.evidence_wire import MEDIA_TYPE, Answer, Question, parse_answer
 from tests.l4proxy.agent.parts import PATIENCE
@@ -21,6 +21,7 @@ ANSWER = Answer(Evidence("nitro", b"document", MappingProxyType({})))
 NONCE = b"n" * 32
 ASKED = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % Question(NONCE).target.encode()
 EXPORTER = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % Question(None).target.encode()
+SET = b"GET /.well-known/attestation/set HTTP/1.1\r\n\r\n"
 MANIFEST = b"GET /.well-known/attestation/manifest HTTP/1.1\r\n\r\n"
 
 
@@ -118,6 +119,26 @@ async def test_the_manifest_is_served() -> None:
     assert heard.endswith(b"\r\n\r\n{}")
     _, heard = await served(MANIFEST + OTHERS[0], desk=Desk(answer, None, PATIENCE))
     assert heard.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_long_set_is_not_copied_for_each_who_is_slow() -> None:
+    """What waits for a client is the one document that there is."""
+    document, written = bytes(2 * CHUNK_BYTES), list[bytes]()
+
+    class Slow(Stream):
+        async def write(self, data: bytes) -> None:
+            written.append(data)
+
+    async with plain() as (client, agent):
+        await client.write(SET + OTHERS[0])
+        slow = Slow(agent.socket)
+        desk = Desk(answer, None, PATIENCE, lambda: document)
+        assert await desk.serve(slow) == OTHERS[0]
+    assert written[1] is document
+    assert b"Content-Length: %d\r\n" % len(document) in written[0]
+    left, heard = await served(SET + OTHERS[0], desk=desk)
+    assert left == OTHERS[0]
+    assert heard.endswith(b"\r\n\r\n" + document)
 
 
 def _get(target: bytes, more: bytes = b"", version: bytes = b"HTTP/1.1") -> bytes:

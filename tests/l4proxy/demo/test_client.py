@@ -1,59 +1,61 @@
-"""A client of the demo: it verifies whom it talks to, and says why it was not let in."""
+"""A client of the demo: it has everybody prove himself, and says honestly what it has met."""
 
 import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator
 
 import pytest
 
-from l4proxy.demo.backend import DemoBackend
-from l4proxy.demo.certificates import Authority
-from l4proxy.demo.client import DemoClient, Door, Refused
-from routing import Address, BackendName
-from sni import AlertDescription, encode_alert
-from tests.l4proxy.demo.conftest import NAME
+from attestation import Policy
+from l4proxy.client import Basis, Fault, NotAttested, Standing
+from l4proxy.demo import client as clients
+from l4proxy.demo.client import DemoClient, shortened, together
+from l4proxy.demo.enclave import DemoEnclave
+from l4proxy.demo.stage import APP
+from tests.l4proxy.demo.conftest import KINDS, nowhere
 
 
-async def test_a_visit_tells_who_answered(alpha: DemoBackend, trust: ssl.SSLContext) -> None:
-    """The name in the verified certificate and the name in the answer are one."""
-    assert await DemoClient("127.1.7.1", NAME).visit(Door(alpha.address, trust)) == "alpha"
+async def test_a_visit_tells_who_answered(alpha: DemoEnclave, client: DemoClient) -> None:
+    """The first time it is proved, then the session goes on; each request is answered."""
+    first = await client.visit(alpha.address, APP, requests=2)
+    again = await client.visit(alpha.address, APP)
+    assert (first.enclave, again.enclave) == ("alpha", "alpha")
+    assert (first.account.standing, first.account.basis) == (Standing.FRESH, Basis.EXPORTER)
+    assert (again.account.standing, again.account.basis) == (Standing.RESUMED, Basis.LINEAGE)
+    assert alpha.application.requests == 3
 
 
 async def test_who_answers_under_another_name_is_found_out(
-    authority: Authority, trust: ssl.SSLContext
+    alpha: DemoEnclave, client: DemoClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that shows one name and says another is an error."""
-    liar = DemoBackend(BackendName("beta"), NAME, authority.server_context("alpha", NAME))
-    await liar.start()
-    with pytest.raises(ConnectionError, match="alpha shows"):
-        await DemoClient("127.1.0.1", NAME).visit(Door(liar.address, trust))
-    await liar.stop()
+    """An application that says another name than its enclave proved is an error."""
+    monkeypatch.setattr(alpha.application, "_body", "beta\n")
+    with pytest.raises(ConnectionError, match=r"alpha .* proved itself, beta answers"):
+        await client.visit(alpha.address, APP)
 
 
-async def test_a_wrong_certificate_is_refused(alpha: DemoBackend, trust: ssl.SSLContext) -> None:
-    """A client does not talk to a server that has no certificate for the name."""
-    with pytest.raises(Refused, match="CERTIFICATE_VERIFY_FAILED"):
-        await DemoClient("127.1.0.1", "api.example.test").visit(Door(alpha.address, trust))
+async def test_visits_are_made_together(alpha: DemoEnclave, policy: Policy) -> None:
+    """Many at once, each with an answer of its own, in order."""
+    visits = await together(
+        DemoClient(f"client {number}", policy, KINDS).visit(alpha.address, APP)
+        for number in range(5)
+    )
+    assert [visit.enclave for visit in visits] == ["alpha"] * 5
 
 
-async def test_an_alert_is_a_refusal(trust: ssl.SSLContext) -> None:
-    """The client's own TLS names the alert that it heard."""
-    async with _refusing() as address:
-        with pytest.raises(Refused, match="UNRECOGNIZED_NAME"):
-            await DemoClient("127.1.0.1", NAME).visit(Door(address, trust))
+async def test_one_that_fails_ends_them(
+    client: DemoClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is that of the visit, not that of the crowd; room is given in turn."""
+    monkeypatch.setattr(clients, "MOST_VISITS", 1)
+
+    async def late() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(NotAttested) as caught:
+        await together([late(), client.visit(nowhere(), APP)])
+    assert caught.value.fault is Fault.UNREACHABLE
 
 
-@contextlib.asynccontextmanager
-async def _refusing() -> AsyncIterator[Address]:
-    """The address of a server that answers every hello with an alert."""
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(4096)
-        writer.write(encode_alert(AlertDescription.UNRECOGNIZED_NAME))
-        writer.close()
-
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    yield Address(*server.sockets[0].getsockname())
-    server.close()
-    await server.wait_closed()
+def test_long_numbers_are_shortened() -> None:
+    """Of a digest the beginning is enough to tell two apart."""
+    error = NotAttested(Fault.REFUSED, f"key: found {'0a' * 32}, expected {'b1' * 48}")
+    assert shortened(error) == "refused: key: found 0a0a0a0a…, expected b1b1b1b1…"

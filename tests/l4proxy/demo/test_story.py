@@ -1,58 +1,68 @@
 """The story checks what it says: with a fault in the balancer's place it fails."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from l4proxy.demo import story
-from l4proxy.demo.client import DemoClient, Refused
-from l4proxy.demo.stage import APP, Stage, stage
-from l4proxy.demo.story import Check, Story
-
-TITLES = [
-    "proved, or no traffic",
-    "routed by name",
-    "same client, same server",
-    "unknown name refused",
-    "dial failed, next server",
-    "back at home",
-    "all counted",
-    "ended",
-]
+from l4proxy.demo.policy import IMAGE
+from l4proxy.demo.stage import WRONG, Stage, stage
+from l4proxy.demo.story import STEPS, Check, Found, Seen, tell
 
 
-@pytest.fixture
-async def ready() -> AsyncIterator[Stage]:
-    """A stage with four clients."""
-    async with stage(4) as found:
-        yield found
+async def told(ready: Stage, *titles: str) -> list[Check]:
+    """What these steps find; without any, all of them."""
+    steps = {title: STEPS[title] for title in titles} or None
+    return [check async for check in tell(ready, steps)]
 
 
-async def told(ready: Stage) -> list[Check]:
-    """Every check of the story."""
-    return [check async for check in Story(ready).tell()]
-
-
-async def test_every_step_is_good(ready: Stage) -> None:
-    """On a working balancer all eight steps are."""
-    checks = await told(ready)
-    assert [check.title for check in checks] == TITLES
+async def test_every_step_is_good() -> None:
+    """On a working balancer all are, and clients say why they refuse."""
+    async with stage(4) as ready:
+        checks = await told(ready)
+    assert [check.title for check in checks] == list(STEPS)
     assert all(check.good for check in checks), checks
+    said = [check.said.partition(" found")[0] for check in checks if check.said]
+    assert said == [
+        "refused: pcr0:",
+        "refused: key_binding:",
+        "refused: exporter:",
+        "tls_failed: handshake: tlsv1 unrecognized name",
+    ]
 
 
-async def test_a_stranger_that_is_served_is_a_fault(
-    ready: Stage, monkeypatch: pytest.MonkeyPatch
+async def test_who_is_served_against_the_rules_is_a_fault(
+    still: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A balancer that lets an unknown name in fails the check, and counts other than clients do."""
-    monkeypatch.setattr(story, "STRANGER", DemoClient("127.2.0.1", APP))
+    """A door that lets an unknown name in, and an enclave that is not the wrong one, are found."""
+    wrong = still.enclave(WRONG)
+    monkeypatch.setattr(wrong, "_image", IMAGE)
+    await wrong.start(still.tasks)
+    checks = await told(still, "unknown name", "wrong enclave")
+    await wrong.kill()
+    assert [check.good for check in checks] == [False, False]
+
+
+async def test_counts_that_do_not_agree_are_a_fault(
+    still: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the balancer counts is waited for, and not for ever."""
     monkeypatch.setattr(story, "_COUNTED_SECONDS", 0.0)
-    bad = [check.title for check in await told(ready) if not check.good]
-    assert bad == ["unknown name refused", "all counted"]
+
+    async def status(_: Stage) -> dict[str, dict[str, int]]:
+        return {"connections": {"refused": 7}}
+
+    monkeypatch.setattr(Stage, "status", status)
+    (check,) = await told(still, "all counted")
+    assert not check.good
+    assert "7 of 0 connections refused" in check.found
 
 
-async def test_a_step_that_breaks_is_the_last(ready: Stage) -> None:
-    """A server that is gone when it should be there ends the story with a line, not a traceback."""
-    await ready.backend("gamma").stop()
-    proved, check = await told(ready)
-    assert (proved.good, check.good) == (True, False)
-    assert Refused.__name__ in check.found
+async def test_a_step_that_breaks_is_the_last(still: Stage) -> None:
+    """A balancer that is gone ends the story with a line, not a traceback."""
+
+    async def never(_: Seen) -> Found:
+        raise AssertionError
+
+    steps = {title: STEPS[title] for title in ("proved, or no traffic",)} | {"never": never}
+    (check,) = [check async for check in tell(still, steps)]
+    assert not check.good
+    assert "AdminUnavailable" in check.found

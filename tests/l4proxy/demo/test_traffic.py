@@ -5,24 +5,31 @@ from collections.abc import Callable
 
 import pytest
 
+from l4proxy.client import Standing
 from l4proxy.demo import traffic
 from l4proxy.demo.client import DemoClient
+from l4proxy.demo.enclave import DemoEnclave
 from l4proxy.demo.stage import APP, stage
-from l4proxy.demo.traffic import NEWS_KEPT, Scene, play
-from routing import BackendName
+from l4proxy.demo.traffic import NEWS_KEPT, VISITS_KEPT, Scene, play
 
-ALPHA, BETA = BackendName("alpha"), BackendName("beta")
-CLIENT = DemoClient("127.1.0.1", APP)
 PATIENCE = 30.0
+NEWS = (
+    "unknown.example.test: tls_failed: handshake: tlsv1 unrecognized name",
+    "man in the middle hears 0 bytes: refused: key_binding: ",
+    "… with alpha's key hears 0 bytes: refused: exporter: ",
+    "beta killed",
+    "beta started again",
+)
 
 
-def test_a_scene_knows_who_came_back() -> None:
-    """The first visit strays from nowhere; later ones came back, or strayed."""
+async def test_a_scene_knows_who_came_back(alpha: DemoEnclave, client: DemoClient) -> None:
+    """What clients say of their connections is counted; the newest visits are kept."""
     scene = Scene()
-    for backend in (ALPHA, ALPHA, BETA):
-        scene.visited(CLIENT, backend)
-    assert (scene.came_back, scene.strayed) == (2, 1)
-    assert scene.visits == {ALPHA: 2, BETA: 1}
+    for _ in range(VISITS_KEPT + 1):
+        scene.visited(client, await client.visit(alpha.address, APP))
+    assert scene.standings == {Standing.FRESH: 1, Standing.RESUMED: VISITS_KEPT}
+    assert {come.visit.account.standing for come in scene.visits} == {Standing.RESUMED}
+    assert {come.who for come in scene.visits} == {client.name}
 
 
 def test_news_are_the_newest() -> None:
@@ -34,7 +41,7 @@ def test_news_are_the_newest() -> None:
 
 
 async def test_everybody_acts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients visit, a stranger is refused, beta stops and returns, the balancer is watched."""
+    """Clients visit, intruders are refused, beta dies and returns, the balancer is watched."""
     for name in ("_STRANGER_SECONDS", "_OUTAGE_SECONDS", "_WATCH_SECONDS"):
         monkeypatch.setattr(traffic, name, 0.2)
     monkeypatch.setattr(traffic, "_REQUEST_SECONDS", 0.01)
@@ -48,10 +55,10 @@ async def test_everybody_acts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with stage(4) as ready, asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         playing = tasks.create_task(play(ready, scene))
-        await until(lambda: happened("UNRECOGNIZED_NAME", "beta stopped", "beta started again"))
-        await until(lambda: len(scene.seen) == 4 and scene.came_back > 3)
+        await until(lambda: happened(*NEWS))
+        await until(lambda: len(scene.seen) == 4 and scene.standings[Standing.RESUMED] > 3)
         await ready.balancer.stop()
-        await until(lambda: happened("no admin API"))
+        await until(lambda: happened("no admin API", "client 1: unreachable"))
         playing.cancel()
     assert scene.status is not None
 

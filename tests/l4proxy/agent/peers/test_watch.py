@@ -15,9 +15,11 @@ import pytest
 from attestation import SimulatedTee
 from l4proxy.agent.addresses import parse_address
 from l4proxy.agent.peers import watch
-from l4proxy.agent.peers.settings import PeersSettings
+from l4proxy.agent.peers.settings import PeersSettings, Place
+from l4proxy.agent.peers.visit import Visitor
 from l4proxy.agent.peers.watch import BadPeers, Peers
 from l4proxy.client import AttestedClient, Basis, Rules, Strangers
+from l4proxy.client.tls import Line
 from l4proxy.set_wire import encode_set, parse_set
 from tests.house.repository import ROOT
 from tests.l4proxy.agent.parts import (
@@ -68,6 +70,8 @@ async def test_who_has_proved_himself_is_in_the_set(caplog: pytest.LogCaptureFix
             async with running(peers):
                 await soon(lambda: len(keys(peers)) == 2 and "pcr0" in caplog.text)
         assert keys(peers) == {one.enclave.digest, other.enclave.digest}
+        # Anybody may ask for it: it is made when it changes.
+        assert peers.document() is peers.document()
     assert re.search(rf"peer {HOST}:{false.port}: no member: refused: pcr0: found", caplog.text)
     assert f"peer {HOST}:{one.port}: member: {one.enclave.digest.hex()[:12]}" in caplog.text
 
@@ -100,6 +104,40 @@ async def test_a_peer_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
             await soon(lambda: keys(peers) == {true.digest})
             server.enclave = Enclave(SimulatedTee(b"other"))
             await soon(lambda: keys(peers) == set())
+
+
+async def test_another_reason_is_told_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A peer that was not there at first, and is another than expected; each reason once."""
+    monkeypatch.setattr(watch, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "LAST_RETRY_SECONDS", 0.02)
+    false = Server(Enclave(SimulatedTee(b"other")))
+    async with serving(false), switch(1) as way, running(watching(way.port)):
+        await soon(lambda: "tls_failed" in caplog.text)
+        way.to = false.port
+        await soon(lambda: false.connections > 2)
+    assert caplog.text.count("no member: refused: pcr0") == 1
+    assert caplog.text.count("no member: tls_failed") <= 2
+
+
+async def test_a_mistake_of_ours_about_one_peer_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no member, and the others are."""
+    async with serving(Server()) as server, serving(Server()) as other:
+        peers = watching(server.port, other.port)
+        prove = Visitor._prove  # noqa: SLF001 - what stands for any fault within it
+
+        async def broken(self: Visitor, line: Line, place: Place) -> object:
+            if str(place).endswith(f":{server.port}"):
+                raise KeyError("mistake")
+            return await prove(self, line, place)
+
+        monkeypatch.setattr(Visitor, "_prove", broken)
+        async with running(peers):
+            await soon(lambda: "mistake" in caplog.text and bool(keys(peers)))
+        assert keys(peers) == {other.enclave.digest}
 
 
 def test_a_policy_of_a_file(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Promises of `l4proxy.agent.telemetry.board`: what is listed is told, and nothing else is."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,26 @@ async def test_without_an_application_nobody_is_asked(monkeypatch: pytest.Monkey
         await soon(lambda: bool(values(board)))
         watching.cancel()
     assert 0 < values(board)[MEMORY] <= 1
+
+
+async def test_without_a_thread_the_application_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A long page is read beside the clients; where that cannot be, the agent does not end."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.005)
+    page = tmp_path / "page"
+    page.write_text("queue 3\n")
+    board = Board(listed("queue", application=str(page)), Traffic())
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(board.watch())
+        await soon(lambda: bool(values(board)))
+        with monkeypatch.context() as short:
+            short.setattr(threading.Thread, "start", none)
+            await soon(lambda: not values(board))
+        await soon(lambda: bool(values(board)))
+        watching.cancel()
+    assert caplog.text.count("no thread can be had") == 1

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Final
@@ -20,6 +20,7 @@ from l4proxy.control.discovery import DnsDiscovery, DnsFault, DnsSource, DnsStat
 from l4proxy.control.discovery import dns as discovery
 from l4proxy.control.discovery.dns import MAX_ADDRESSES
 from l4proxy.control.discovery.resolvers import Answer, Family
+from l4proxy.control.found import Found
 from routing import Address
 from tests.l4proxy.control.discovery.dns_server import (
     NAME,
@@ -67,6 +68,11 @@ class Watched:
     discovery: DnsDiscovery
     told: list[frozenset[Address]] = field(default_factory=list)
 
+    def take(self, found: Collection[Found]) -> None:
+        """Note what was reported: addresses, and nothing else."""
+        assert all(each == Found(each.address) for each in found)
+        self.told.append(frozenset(each.address for each in found))
+
     @property
     def seen(self) -> DnsStatistics:
         """What the source has seen so far."""
@@ -98,7 +104,7 @@ async def watching(
         source = DnsSource(NAME, PORT, server.address, allow_loopback, every=0.003)
         watched = Watched(server, DnsDiscovery(source, deadline=deadline))
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(watched.discovery.watch(watched.told.append))
+            task = tasks.create_task(watched.discovery.watch(watched.take))
             yield watched
             task.cancel()
 
@@ -329,7 +335,7 @@ async def test_pauses_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
         source = DnsSource(NAME, PORT, server.address, every=0.001)
         watched = Watched(server, DnsDiscovery(source))
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(watched.discovery.watch(watched.told.append))
+            task = tasks.create_task(watched.discovery.watch(watched.take))
             await watched.rounds(2)
             task.cancel()
     assert set(asked) == {(0.9, 1.1)}
@@ -345,12 +351,12 @@ def _answer(ttl: float | None) -> Answer:
 async def test_the_systems_resolver_is_watched_alike() -> None:
     """Without a resolver of its own a source asks as every program of the machine does."""
     watcher = DnsDiscovery(DnsSource("localhost", PORT, allow_loopback=True, every=0.01))
-    told: list[frozenset[Address]] = []
+    told: list[Collection[Found]] = []
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(watcher.watch(told.append))
         await until(lambda: bool(told))
         task.cancel()
-    assert Address("127.0.0.1", PORT) in told[0]
+    assert Found(Address("127.0.0.1", PORT)) in told[0]
 
 
 def test_it_runs_on_the_supervisors_loop() -> None:
@@ -366,7 +372,7 @@ def test_it_runs_on_the_supervisors_loop() -> None:
         source = DnsSource(NAME, PORT, server.address, every=0.001)
         gone = Watched(server, DnsDiscovery(source))
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(gone.discovery.watch(gone.told.append))
+            task = tasks.create_task(gone.discovery.watch(gone.take))
             assert (await gone.rounds(1)).fault is DnsFault.UNREACHABLE
             task.cancel()
 
