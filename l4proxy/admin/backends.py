@@ -41,6 +41,22 @@ class TicketsDocument(TypedDict):
     left_out: int
 
 
+class ReadingDocument(TypedDict):
+    """The last value of a metric that was believed, and its age in seconds."""
+
+    value: float
+    age: float
+
+
+class TelemetryDocument(TypedDict):
+    """What one backend tells of its load."""
+
+    age: float | None
+    fault: str | None
+    readings: dict[str, ReadingDocument]
+    refused: dict[str, str]
+
+
 class BackendDocument(TypedDict):
     """One backend; what nobody watches, asks for or has to prove is null."""
 
@@ -49,6 +65,7 @@ class BackendDocument(TypedDict):
     address: str
     weight: int
     source: str
+    phase: str
     server_id: int | None
     health: HealthDocument | None
     tickets: TicketsDocument | None
@@ -58,6 +75,7 @@ class BackendDocument(TypedDict):
     reason: str | None
     trust: str
     attestation: AttestationDocument | None
+    telemetry: TelemetryDocument | None
     sessions_open: int
     connections_open: int
     forwarded: int
@@ -92,6 +110,7 @@ class _Known(NamedTuple):
     health: HealthDocument | None
     tickets: TicketsDocument | None
     attestation: AttestationDocument | None
+    telemetry: TelemetryDocument | None
     served: Served
 
 
@@ -102,13 +121,15 @@ def _backends(
     health = _health(balancer, pool.name, state.now)
     tickets = _tickets(balancer, pool.name, state.now)
     proofs = _attestations(balancer, pool.name)
+    told = _telemetry(balancer, pool.name, state.now)
     for backend in pool.backends:
         name = backend.name
         # One that has just been removed is in this snapshot still.
         if name in members:
             served = counted.backends[pool.name, name]
             known = _Known(
-                members[name], health.get(name), tickets.get(name), proofs.get(name), served
+                *(members[name], health.get(name), tickets.get(name), proofs.get(name)),
+                *(told.get(name), served),
             )
             yield _backend(backend, pool, known, state)
 
@@ -151,6 +172,24 @@ def _attestations(balancer: Balancer, pool: PoolName) -> dict[BackendName, Attes
     return {name: attestation_document(trust, rules, utc) for name, trust in trusts.items()}
 
 
+def _telemetry(
+    balancer: Balancer, pool: PoolName, now: float
+) -> dict[BackendName, TelemetryDocument]:
+    return {
+        row.name: {
+            "age": None if row.age is None else _seconds(row.age),
+            "fault": None if row.fault is None else row.fault.value,
+            "readings": {
+                name: {"value": reading.value, "age": _seconds(reading.age)}
+                for name, reading in row.readings.items()
+            },
+            "refused": {name: why.value for name, why in row.refused.items()},
+        }
+        for row in balancer.roster.telemetry.rows(now)
+        if row.pool == pool
+    }
+
+
 def _backend(backend: Backend, pool: Pool, known: _Known, state: State) -> BackendDocument:
     reason = ineligible(backend, Session.NEW, pool.capacity, state)
     deadline = backend.drain_deadline
@@ -160,6 +199,7 @@ def _backend(backend: Backend, pool: Pool, known: _Known, state: State) -> Backe
         "address": str(backend.address),
         "weight": backend.weight,
         "source": known.member.source.value,
+        "phase": known.member.phase.value,
         "server_id": backend.server_id,
         "health": known.health,
         "tickets": known.tickets,
@@ -169,6 +209,7 @@ def _backend(backend: Backend, pool: Pool, known: _Known, state: State) -> Backe
         "reason": None if reason is None else reason.value,
         "trust": known.attestation["state"] if known.attestation else NO_PROOF_ASKED,
         "attestation": known.attestation,
+        "telemetry": known.telemetry,
         "sessions_open": state.load.sessions(backend.index),
         "connections_open": state.load.connections(backend.index),
         "forwarded": known.served.forwarded,

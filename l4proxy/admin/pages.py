@@ -8,6 +8,7 @@ from aiohttp import web
 
 from l4proxy.admin.backends import backends_document
 from l4proxy.admin.replies import HEADERS, Answer, failure, reply
+from l4proxy.admin.scaling import scaling_document
 from l4proxy.admin.view import pools_document, state_of, status_document
 from l4proxy.telemetry.balancer import Balancer
 from l4proxy.telemetry.metrics import exposition
@@ -18,7 +19,9 @@ _OUR_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.I
 
 # A pool and one backend of it; a backend, its pool in front if need be, and what is done to it.
 _BACKEND = re.compile(r"/api/v1/pools/([^/]+)/backends/([^/]+)")
-_POSTED = re.compile(r"/api/v1/backends/((?:[^/]+/)?[^/]+)/(drain|undrain)|/api/v1/revocations")
+_POSTED = re.compile(
+    r"/api/v1/backends/((?:[^/]+/)?[^/]+)/(drain|undrain|activate)|/api/v1/revocations"
+)
 _WRITES = {"PUT": _BACKEND, "DELETE": _BACKEND, "POST": _POSTED}
 
 _Page = Callable[[Balancer, web.BaseRequest], web.Response]
@@ -38,8 +41,8 @@ def reader(balancer: Balancer) -> Answer:
 def written(request: web.BaseRequest) -> re.Match[str] | None:
     """Return what a request would change; None: it is a read.
 
-    For PUT and DELETE these are a pool and a backend, for POST a backend and `drain` or `undrain`;
-    None and None where something is revoked.
+    For PUT and DELETE these are a pool and a backend, for POST a backend and `drain`, `undrain` or
+    `activate`; None and None where something is revoked.
     """
     pattern = _WRITES.get(request.method)
     return None if pattern is None else pattern.fullmatch(request.path)
@@ -87,6 +90,10 @@ def _backends(balancer: Balancer, _request: web.BaseRequest) -> web.Response:
     return reply(backends_document(balancer, time.monotonic()))
 
 
+def _scaling(balancer: Balancer, _request: web.BaseRequest) -> web.Response:
+    return reply(scaling_document(balancer))
+
+
 PAGES: Mapping[str, _Page] = {
     "/healthz": _healthz,
     "/readyz": _readyz,
@@ -94,4 +101,5 @@ PAGES: Mapping[str, _Page] = {
     "/api/v1/status": _status,
     "/api/v1/pools": _pools,
     "/api/v1/backends": _backends,
+    "/api/v1/scaling": _scaling,
 }

@@ -4,6 +4,7 @@
     DELETE /api/v1/pools/{pool}/backends/{name}
     POST /api/v1/backends/{name}/drain           {"timeout": "30m"}
     POST /api/v1/backends/{name}/undrain
+    POST /api/v1/backends/{name}/activate
     POST /api/v1/revocations                     {"revoke": ["key:9c1b…"]}
 
 To repeat one changes nothing more. A change is answered when every worker decides by it.
@@ -30,6 +31,7 @@ from l4proxy.config.names import read_backend_name
 from l4proxy.config.sticky import drain_timeout
 from l4proxy.control.attesting.revoked import TooManyRevocations
 from l4proxy.control.drains import Ambiguous
+from l4proxy.control.lineup import Drained
 from l4proxy.control.membership import AlreadyThere, Member, MembershipError, TooMany
 from l4proxy.control.plan import TooManyBackends
 from l4proxy.revocation import Revocation
@@ -49,6 +51,7 @@ _STATUSES: Mapping[type[Exception], int] = {
     BadValueError: 400,
     AlreadyThere: 409,
     Ambiguous: 409,
+    Drained: 409,
     TooMany: 507,
     TooManyBackends: 507,
     TooManyRevocations: 507,
@@ -94,8 +97,8 @@ class Revoking:
     in_force: bool = False
 
 
-class Changeable(Balancer, Protocol):
-    """A balancer whose backends can be changed."""
+class Changes(Protocol):
+    """What can be changed of a balancer."""
 
     async def revoke(self, found: Sequence[Revocation]) -> Revoking:
         """Refute backends that have any of these, from now on.
@@ -142,8 +145,16 @@ class Changeable(Balancer, Protocol):
         """
         ...
 
+    async def activate_backend(self, called: str) -> Change:
+        """Let a backend on standby have new sessions.
 
-def writer(balancer: Changeable) -> Answer:
+        Raises:
+            MembershipError: It cannot be done, and nothing has changed.
+        """
+        ...
+
+
+def writer(balancer: Balancer, changes: Changes) -> Answer:
     """Return what answers where only the daemon's own user may ask: reads and writes."""
 
     async def answer_soon(request: web.BaseRequest) -> web.StreamResponse:
@@ -154,10 +165,15 @@ def writer(balancer: Changeable) -> Answer:
             return failure(503, "the daemon is stopping: nothing is changed any more")
         try:
             if request.method == "POST" and what[1] is None:
-                return await _revoke(balancer, await _body(request))
+                return await _revoke(changes, await _body(request))
             if request.method == "POST":
-                return await _drain(balancer, request, what[1], drains=what[2] == "drain")
-            return await _write(balancer, request, PoolName(what[1]), what[2])
+                return await _post(changes, request, what[1], what[2])
+            if request.method == "DELETE":
+                name = BackendName(what[2])
+                return _told(await changes.delete_backend(PoolName(what[1]), name))
+            member = _member(what[2], await _body(request))
+            _dialled_from(balancer.snapshot, PoolName(what[1]), member)
+            return _told(await changes.put_backend(PoolName(what[1]), member))
         except tuple(_STATUSES) as error:
             status = next(_STATUSES[kind] for kind in _STATUSES if isinstance(error, kind))
             return failure(status, str(error))
@@ -165,32 +181,24 @@ def writer(balancer: Changeable) -> Answer:
     return answer_soon
 
 
-async def _write(
-    balancer: Changeable, request: web.BaseRequest, pool: PoolName, name: str
-) -> web.Response:
-    if request.method == "DELETE":
-        return _told(await balancer.delete_backend(pool, BackendName(name)))
-    member = _member(name, await _body(request))
-    _dialled_from(balancer.snapshot, pool, member)
-    return _told(await balancer.put_backend(pool, member))
-
-
-async def _drain(
-    balancer: Changeable, request: web.BaseRequest, called: str, *, drains: bool
+async def _post(
+    changes: Changes, request: web.BaseRequest, called: str, action: str
 ) -> web.Response:
     body = await _body(request) or b"{}"
-    if drains:
-        change = await balancer.drain_backend(called, _timeout(body))
+    if action == "drain":
+        change = await changes.drain_backend(called, _timeout(body))
     else:
         _object(body, "nothing", frozenset())
-        change = await balancer.undrain_backend(called)
+        if action == "activate":
+            return _told(await changes.activate_backend(called))
+        change = await changes.undrain_backend(called)
     left = None if change.deadline is None else max(0.0, change.deadline - time.monotonic())
     deadline = None if left is None else round(left, 1)
     return _told(change, {"draining": change.draining, "deadline": deadline})
 
 
-async def _revoke(balancer: Changeable, body: bytes) -> web.Response:
-    done = await balancer.revoke(_revocations(body))
+async def _revoke(changes: Changes, body: bytes) -> web.Response:
+    done = await changes.revoke(_revocations(body))
     document = {"refuted": done.refuted, "snapshot": done.version, "in_force": done.in_force}
     return reply(document, 200 if done.in_force else 202)
 

@@ -199,9 +199,17 @@ def _telemetry(
 
 
 def _both(install: Install, telemetry: TelemetryServer) -> Install:
+    trouble = Trouble("telemetry: renewed certificate")
+
     async def both(renewed: Credentials) -> None:
         await install(renewed)
-        telemetry.install(renewed)
+        try:
+            telemetry.install(renewed)
+        except (OSError, ValueError) as error:
+            # Clients have theirs, and nobody has to make or carry another one.
+            trouble.told(error if isinstance(error, OSError) else OSError(str(error)))
+        else:
+            trouble.over()
 
     return both
 

@@ -1,4 +1,4 @@
-"""`l4proxy drain`, `l4proxy undrain`: a backend of a running daemon lets go of its sessions."""
+"""`l4proxy drain`, `undrain`, `activate`: which backends of a running daemon have new sessions."""
 
 import argparse
 from collections.abc import Mapping
@@ -18,6 +18,17 @@ examples:
   l4proxy drain enclave-a
   l4proxy drain app/enclave-a --timeout 30m
   l4proxy undrain enclave-a --admin unix:/run/l4proxy/admin.sock
+"""
+
+_MORE_ACTIVATE = """\
+Asks the admin API of a daemon on this machine, over its unix socket: `admin: {socket: PATH}` in the
+daemon's configuration. A backend that scaling keeps on standby takes new sessions from now on, and
+scaling leaves it alone for ten minutes; so it does with one that takes them already. One that is
+drained is not touched: that is what `undrain` is for.
+
+examples:
+  l4proxy activate enclave-b
+  l4proxy activate app/enclave-b --admin unix:/run/l4proxy/admin.sock
 """
 
 
@@ -46,6 +57,11 @@ def run_undrain(arguments: argparse.Namespace) -> Exit:
     return _change(arguments, "undrain", {})
 
 
+def run_activate(arguments: argparse.Namespace) -> Exit:
+    """Let a backend on standby have new sessions."""
+    return _change(arguments, "activate", {})
+
+
 def _change(arguments: argparse.Namespace, action: str, wanted: Mapping[str, str]) -> Exit:
     page = f"/api/v1/backends/{quote(arguments.name)}/{action}"
     change = ask(arguments.admin, "POST", page, wanted)
@@ -57,8 +73,8 @@ def _change(arguments: argparse.Namespace, action: str, wanted: Mapping[str, str
 
 def _told(action: str, change: Mapping[str, object]) -> str:
     backend = f"{change.get('pool')}/{change.get('name')} at {change.get('address')}"
-    told = f"{action}ed {backend}: {state_of(change)}"
-    if action == "undrain":
+    told = f"{action.removesuffix('e')}ed {backend}: {state_of(change)}"
+    if action != "drain":
         return told
     left = change.get("deadline")
     stay = f"for {left:,.0f} s" if isinstance(left, float) else "without end"
@@ -71,4 +87,8 @@ COMMANDS = (
         _configure_drain, run_drain,
     ),
     Command("undrain", "give a drained backend new sessions again", _MORE, _configure, run_undrain),
+    Command(
+        "activate", "give a backend on standby new sessions now", _MORE_ACTIVATE,
+        _configure, run_activate,
+    ),
 )  # fmt: skip

@@ -16,10 +16,10 @@ from l4proxy.cli.where import Answer, Question, where
 from l4proxy.config import ConfigError, load_config
 from l4proxy.config.effective import effective
 from l4proxy.config.lint import Advice, lint
-from l4proxy.control.attesting.policies import load_policies
+from l4proxy.control.named import load_named
 from l4proxy.control.plan import Cells, Standing, plan
 from l4proxy.control.roll import Roll
-from l4proxy.control.routing_keys import load_routing_keys
+from l4proxy.control.scaling import Workshop
 from routing import RefusalReason, Why
 
 _WHY = {
@@ -73,8 +73,8 @@ def examine(path: Path, question: Question | None) -> Findings:
     """
     config = load_config(path)
     machine = this_machine()
-    load_policies(path, config)
-    standing = Standing(Roll(config), keys=load_routing_keys(path, config))
+    named = load_named(path, config, Workshop())
+    standing = Standing(Roll(config), keys=named.keys)
     snapshot = plan(config, Cells(), room(config, machine), standing)
     answer = None if question is None else where(question, snapshot)
     return Findings(effective(config), lint(config, machine), question, answer)

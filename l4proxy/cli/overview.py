@@ -14,7 +14,9 @@ from rich.text import Text
 
 from l4proxy.admin.backends import BackendDocument, BackendsDocument, TicketsDocument
 from l4proxy.admin.client import AdminClient
+from l4proxy.admin.scaling import PoolScalingDocument, ScalingDocument
 from l4proxy.admin.view import StatusDocument
+from l4proxy.cli.scaled import scaling_table
 
 WATCH_SECONDS = 1.0
 """Between two looks: workers report their counters as often."""
@@ -25,6 +27,7 @@ class Overview(TypedDict):
 
     status: StatusDocument
     backends: list[BackendDocument]
+    scaling: list[PoolScalingDocument]
 
 
 def look(client: AdminClient) -> Overview:
@@ -37,6 +40,7 @@ def look(client: AdminClient) -> Overview:
     return {
         "status": client.ask("/api/v1/status", StatusDocument),
         "backends": client.ask("/api/v1/backends", BackendsDocument)["backends"],
+        "scaling": client.ask("/api/v1/scaling", ScalingDocument)["pools"],
     }
 
 
@@ -78,7 +82,10 @@ def watch_as_json(client: AdminClient) -> None:
 
 
 def _drawn(overview: Overview) -> RenderableType:
-    return Group(_daemon(overview["status"]), "", _backends(overview["backends"]))
+    parts: list[RenderableType] = [_daemon(overview["status"]), "", _backends(overview["backends"])]
+    if overview["scaling"]:
+        parts += ["", scaling_table(overview["scaling"])]
+    return Group(*parts)
 
 
 def _daemon(status: StatusDocument) -> Table:

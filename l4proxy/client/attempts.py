@@ -8,7 +8,7 @@ pre-verified set holds, the first one will do for every member of it.
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from attestation import (
@@ -148,16 +148,15 @@ class Attempts:
     ) -> Connection | None:
         """Return the connection, proved or spoken for; None: it has to be made anew."""
         shown = self._shown(line, last)
-        previous = b"" if last is None or last.shown.key == shown.key else last.shown.key
-        if previous and self.rules.on_switch is OnSwitch.REFUSE:
-            found = f"found instance {shown.key.hex()}, expected {previous.hex()} as before"
-            raise NotAttested(Fault.SWITCHED, f"{target}: {found}")
+        self._previous(target, shown, last)
         if plan.prove:
             spoken: _Spoken | None = await self._prove(target, line, shown)
         else:
-            spoken = await self._spoken_for(target, line, shown, plan.members)
+            spoken = await self._spoken_for(target, line, shown, plan.members, last)
         if spoken is None:
             return None
+        # Of connections that were begun together, another may have been the first.
+        previous = self._previous(target, shown, last or self._lineages.current(target))
         lineage, basis, vouch = spoken
         lineage.keep(line.session)
         self._lineages.note(target, lineage)
@@ -173,6 +172,15 @@ class Attempts:
         )
         return Connection(account, line, lineage)
 
+    def _previous(self, target: Target, shown: Shown, last: Lineage | None) -> bytes:
+        """Return the key of the instance that has answered last; nothing: it was the same."""
+        if last is None or last.shown.key == shown.key:
+            return b""
+        if self.rules.on_switch is OnSwitch.REFUSE:
+            found = f"found instance {shown.key.hex()}, expected {last.shown.key.hex()} as before"
+            raise NotAttested(Fault.SWITCHED, f"{target}: {found}")
+        return last.shown.key
+
     def _shown(self, line: Line, last: Lineage | None) -> Shown:
         if line.resumed and last is not None:
             return last.shown
@@ -182,10 +190,16 @@ class Attempts:
             raise NotAttested(Fault.MALFORMED, str(error)) from error
 
     async def _spoken_for(
-        self, target: Target, line: Line, shown: Shown, members: MemberSet | None
+        self,
+        target: Target,
+        line: Line,
+        shown: Shown,
+        members: MemberSet | None,
+        last: Lineage | None,
     ) -> _Spoken | None:
         """Return what speaks for a connection without a proof of its own."""
-        lineage = self._lineages.of(target, shown.key)
+        # A ticket speaks by the lineage that it is of, and by no later proof of the same key.
+        lineage = last if line.resumed else self._lineages.of(target, shown.key)
         held = lineage if lineage is not None and self._holds(lineage) else None
         if held is not None and line.resumed:
             return _Spoken(held, Basis.LINEAGE, held.vouch)
@@ -196,7 +210,9 @@ class Attempts:
     def _known(self, lineage: Lineage | None) -> _Spoken | None:
         if lineage is None:
             return None
-        if self.rules.on_switch is OnSwitch.ALLOW and lineage.known_by_key:
+        # One that somebody else has vouched for has proved nothing to this client.
+        proved = lineage.vouch is None and lineage.known_by_key
+        if self.rules.on_switch is OnSwitch.ALLOW and proved:
             return _Spoken(lineage, Basis.KNOWN_KEY)
         return None
 
@@ -204,11 +220,17 @@ class Attempts:
         self, target: Target, shown: Shown, members: MemberSet, known: Lineage | None
     ) -> _Spoken | None:
         """Return what a set says of a key; None: it is in none, and may prove itself."""
+        if not members.holds(*self._moment()):
+            # It has ended since the connection was begun.
+            return None
         member = members.members.get(shown.key)
         result: AttestationResult | None = None
         if member is not None:
             if known is None or known.vouch not in {None, member.vouch}:
                 known = await self._judge_member(shown, member)
+            elif known.vouch is None:
+                # By its key alone: what is resumed from here must end with the set, too.
+                known = replace(known, session=None, vouch=member.vouch)
             if known.result.accepted and known.known_by_key:
                 return _Spoken(known, Basis.SET, member.vouch)
             result = known.result

@@ -130,8 +130,12 @@ class AttestedClient:
         if self._tasks is None:
             raise RuntimeError("found a client that is not open, expected one in `async with`")
         connection = await self.connect(host, port, server_name)
-        protocol = factory()
-        transport = ProvedTransport(connection, protocol)
+        try:
+            protocol = factory()
+            transport = ProvedTransport(connection, protocol)
+        except BaseException:
+            connection.close(abort=True)
+            raise
         task = self._tasks.create_task(transport.run(), name=f"attested {host}:{port}")
         self._open.add(task)
         task.add_done_callback(self._open.discard)

@@ -4,6 +4,7 @@ A lineage is one proof and all that is resumed from it. Its ticket speaks for th
 proved and for no other, and for no longer than the proof does. Pure but for the sessions it keeps.
 """
 
+import math
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -63,12 +64,14 @@ class Vouch(NamedTuple):
         by: Who has verified the member.
         verified_at: When, seconds since the epoch, UTC.
         until: When that ceases to count, seconds since the epoch, UTC.
+        ends: The same in seconds of the loop's clock: one that is set back does not prolong it.
 
     """
 
     by: str
     verified_at: float
     until: float
+    ends: float = math.inf
 
 
 @dataclass(slots=True, eq=False)
@@ -94,8 +97,8 @@ class Lineage:
 
     def holds(self, max_lineage: float, now: float, now_utc: float) -> bool:
         """Return whether its proof still speaks for it."""
-        until = self.result.trust_until
-        if self.vouch is not None and now_utc >= self.vouch.until:
+        until, vouch = self.result.trust_until, self.vouch
+        if vouch is not None and (now_utc >= vouch.until or now >= vouch.ends):
             return False
         return now - self.proved < max_lineage and until is not None and now_utc < until
 

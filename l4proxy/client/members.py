@@ -92,14 +92,16 @@ def take(
         return None
     ends = (min(entry.until, entry.verified_at + MAX_EPOCH_SECONDS) for entry in others.values())
     until = min(*ends, now_utc + min(longest, MAX_EPOCH_SECONDS))
+    lasts = until - now_utc
+    end = moment.now + lasts
     members = {
-        key: Member(entry, Vouch(sender.name, entry.verified_at, until))
+        key: Member(entry, Vouch(sender.name, entry.verified_at, until, end))
         for key, entry in others.items()
     }
     if sender.known_by_key:
-        here = Vouch("this client", own.verified_at, until)
+        here = Vouch("this client", own.verified_at, until, end)
         members[own.key] = Member(own, here)
-    return MemberSet(members, until, moment.now, until - now_utc)
+    return MemberSet(members, until, moment.now, lasts)
 
 
 @dataclass(slots=True)

@@ -25,14 +25,12 @@ class ProvedTransport(asyncio.Transport):
     def __init__(self, connection: Connection, protocol: asyncio.Protocol) -> None:
         """Introduce itself to the protocol; nothing is read before `run`."""
         stream = connection.stream
-        super().__init__(
-            {
-                "account": connection.account,
-                "socket": stream.socket,
-                "peername": stream.socket.getpeername(),
-                "sockname": stream.socket.getsockname(),
-            }
-        )
+        known: dict[str, object] = {"account": connection.account, "socket": stream.socket}
+        with contextlib.suppress(OSError):
+            # A peer that has gone meanwhile has no name, and whoever reads hears of its end.
+            known["sockname"] = stream.socket.getsockname()
+            known["peername"] = stream.socket.getpeername()
+        super().__init__(known)
         self.account = connection.account
         self._connection = connection
         self._stream = stream

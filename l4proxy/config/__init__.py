@@ -9,11 +9,15 @@ from l4proxy.config.attestation import AttestationSettings, EvidenceSource, Trus
 from l4proxy.config.backends import (
     BackendSettings,
     DiscoverySettings,
+    DnsDiscoverySettings,
     DnsSettings,
+    KubernetesDiscoverySettings,
+    PluginDiscoverySettings,
     ProxyProtocol,
 )
 from l4proxy.config.effective import effective
 from l4proxy.config.health import HealthSettings, HealthType, HttpHealthSettings
+from l4proxy.config.kubernetes import KubernetesSettings
 from l4proxy.config.lint import Advice, Machine, lint
 from l4proxy.config.load import load_config, parse_config
 from l4proxy.config.mistakes import ConfigError, Mistake
@@ -47,6 +51,7 @@ __all__ = [
     "ConfigError",
     "Count",
     "DiscoverySettings",
+    "DnsDiscoverySettings",
     "DnsSettings",
     "DrainSettings",
     "EvidenceSource",
@@ -54,11 +59,14 @@ __all__ = [
     "HealthSettings",
     "HealthType",
     "HttpHealthSettings",
+    "KubernetesDiscoverySettings",
+    "KubernetesSettings",
     "LimitSettings",
     "ListenerSettings",
     "LogClients",
     "Machine",
     "Mistake",
+    "PluginDiscoverySettings",
     "PoolSettings",
     "ProxyProtocol",
     "RouteSettings",

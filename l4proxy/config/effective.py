@@ -18,9 +18,10 @@ def effective(config: Config) -> str:
     values["routes"] = {**rules, DEFAULT_ROUTE: routes[DEFAULT_ROUTE]}
     values["admin"] = values["admin"] or OFF
     for pool in values["pools"].values():
-        pool["health"] = pool["health"] or OFF
-        pool["sticky"] = pool["sticky"] or OFF
-        pool["attestation"] = pool["attestation"] or OFF
+        for key in ("health", "sticky", "attestation", "telemetry", "scaling"):
+            pool[key] = pool[key] or OFF
+        if pool["scaling"] is not OFF:
+            pool["scaling"]["forecast"] = pool["scaling"]["forecast"] or OFF
     said = _said(values)
     return yaml.dump(said, Dumper=_Writer, sort_keys=False, default_flow_style=None, width=_WIDTH)
 

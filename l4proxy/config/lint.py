@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from l4proxy.config.attestation import TrustMode
-from l4proxy.config.backends import DiscoverySettings
+from l4proxy.config.backends import BackendSettings, DnsDiscoverySettings
 from l4proxy.config.document import path_text
 from l4proxy.config.health import HealthType, HttpHealthSettings
 from l4proxy.config.model import Config, RuleSettings
@@ -65,6 +65,7 @@ def lint(config: Config, machine: Machine = Machine()) -> tuple[Advice, ...]:
         *_capacity(config),
         *_health(config),
         *_attestation(config),
+        *_scaling(config),
         *_idle(config),
         *_descriptors(config, machine),
         *_ports(config, machine),
@@ -129,9 +130,9 @@ def _unnameable(config: Config) -> Iterator[Advice]:
     for name in sorted(pools):
         for number, entry in enumerate(config.pools[name].entries):
             path = path_text(("pools", name, "backends", number))
-            if isinstance(entry, DiscoverySettings):
+            if isinstance(entry, DnsDiscoverySettings):
                 yield Advice(path, "no instance name can name what DNS finds: it has no names.")
-            elif not _is_server_name(entry.name):
+            elif isinstance(entry, BackendSettings) and not _is_server_name(entry.name):
                 yield Advice(
                     path,
                     f"no instance name can name {entry.name}: give it a name in lower case, such "
@@ -211,6 +212,25 @@ def _seen_by_probes(pool: PoolSettings) -> bool:
     if isinstance(pool.health, HttpHealthSettings):
         return pool.health.tls
     return pool.health is not None and pool.health.type is HealthType.TLS
+
+
+def _scaling(config: Config) -> Iterator[Advice]:
+    for name, pool in config.pools.items():
+        if pool.scaling is None:
+            continue
+        path, most = path_text(("pools", name, "scaling")), pool.scaling.max
+        if len(pool.backends) > most:
+            yield Advice(
+                f"{path}.max",
+                f"{len(pool.backends)} backends are written here: over {most} of them drain.",
+            )
+        if pool.scaling.drain_timeout is not None:
+            yield Advice(
+                f"{path}.drain_timeout",
+                "sessions that last longer than "
+                f"{format_duration(pool.scaling.drain_timeout)} are broken when the pool shrinks. "
+                "With `off` none is.",
+            )
 
 
 def _idle(config: Config) -> Iterator[Advice]:

@@ -10,6 +10,7 @@ from l4proxy.config.crosscheck import cross_mistakes
 from l4proxy.config.document import MAX_DOCUMENT_BYTES, Document, read_document
 from l4proxy.config.mistakes import ConfigError, Mistake, describe
 from l4proxy.config.model import Config
+from l4proxy.config.scalingcheck import scaling_mistakes
 from l4proxy.config.section import Stray
 from routing import PoolName
 from sni import ServerName
@@ -62,6 +63,7 @@ def parse_config(text: str, source: str | Path) -> Config:
     except ValidationError as error:
         mistakes += model_mistakes(document, error)
         raise ConfigError(mistakes) from error
+    mistakes += scaling_mistakes(document, config.pools)
     if mistakes:
         raise ConfigError(mistakes)
     return _with_server_names(config)

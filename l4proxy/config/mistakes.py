@@ -99,6 +99,6 @@ def did_you_mean(word: object, words: Iterable[str]) -> str:
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:
-    """Return `a, b or c`."""
-    *head, tail = words
+    """Return `a, b or c`; `none` where there are no words."""
+    *head, tail = [*words] or ["none"]
     return f"{', '.join(head)} {last} {tail}" if head else tail

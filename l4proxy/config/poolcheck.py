@@ -8,6 +8,7 @@ from l4proxy.config.addresses import parse_backend_address, parse_source
 from l4proxy.config.backends import DnsSettings, backend_server_id, dns_port, dns_resolver
 from l4proxy.config.document import Document, Path
 from l4proxy.config.health import DEFAULT_EVERY, HealthType, probe_every, probe_timeout
+from l4proxy.config.kubernetes import KubernetesSettings, read_service, read_service_port
 from l4proxy.config.mistakes import Mistake, describe
 from l4proxy.config.names import (
     default_backend_name,
@@ -17,6 +18,7 @@ from l4proxy.config.names import (
     read_pool_name,
 )
 from l4proxy.config.outline import Entry, Outline, backends_of, readable
+from l4proxy.config.paths import parse_file_path
 from l4proxy.config.repeats import repeats
 from l4proxy.config.shorthand import health_written_out, none_when_off
 from l4proxy.config.units import format_duration
@@ -91,13 +93,25 @@ def _name_of(backend: Entry) -> BackendName | None:
 
 
 def _discovery(document: Document, pool: Entry) -> Iterator[Mistake]:
-    """Yield names that DNS would be asked for twice."""
+    """Yield names that DNS would be asked for twice, and Services that are there twice."""
     asked = [
         (backend.at("dns"), _question(backend.below("dns", DnsSettings.written_out)))
         for backend in backends_of(pool)
         if "dns" in backend.values
     ]
     yield from repeats(document, asked, "this pool asks DNS for this name and port")
+    services = [
+        (each.at("kubernetes"), _service(each.below("kubernetes", KubernetesSettings.written_out)))
+        for each in backends_of(pool)
+        if "kubernetes" in each.values
+    ]
+    yield from repeats(document, services, "this pool has this Service and port")
+    others = [
+        (each.at("discovery"), repr(each.values["discovery"]))
+        for each in backends_of(pool)
+        if "discovery" in each.values
+    ]
+    yield from repeats(document, others, "this pool has this source")
 
 
 def _question(dns: Entry) -> Hashable | None:
@@ -106,6 +120,15 @@ def _question(dns: Entry) -> Hashable | None:
     if name is None or port is None:
         return None
     return name, port, dns.read("resolver", dns_resolver.read)
+
+
+def _service(kubernetes: Entry) -> Hashable | None:
+    """Return whose endpoints are asked of which API; None if it cannot be read."""
+    service = kubernetes.read("service", read_service)
+    port = kubernetes.read("port", read_service_port)
+    if service is None or port is None:
+        return None
+    return service, port, kubernetes.read("kubeconfig", parse_file_path)
 
 
 def _health(document: Document, outline: Outline, pool: Entry) -> Iterator[Mistake]:

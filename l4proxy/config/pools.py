@@ -5,16 +5,17 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BeforeValidator, Field
 
-from l4proxy.config import later
 from l4proxy.config.addresses import IpAddress, parse_source
 from l4proxy.config.attestation import AttestationSettings
 from l4proxy.config.backends import BackendSettings, DiscoverySettings, Entry, ProxyProtocol
 from l4proxy.config.health import HealthCheck
 from l4proxy.config.names import host_name
 from l4proxy.config.scalars import OFF, choice, duration, or_word, parsed, switch, whole
+from l4proxy.config.scaling import ScalingSettings
 from l4proxy.config.section import Section
 from l4proxy.config.shorthand import none_when_off, pool_written_out
 from l4proxy.config.sticky import DrainSettings, SessionSettings, StickySettings
+from l4proxy.config.telemetry import TelemetrySettings
 from routing import Balance, Hashing
 from sni import ServerName
 
@@ -70,7 +71,6 @@ class TimeoutSettings(Section):
 class PoolSettings(Section):
     """The backends that may serve one route."""
 
-    later_keys: ClassVar[later.LaterKeys] = later.POOL
     expects: ClassVar[str] = "a list of backends, or a mapping {backends, balance, …}"
 
     entries: tuple[Entry, ...] = Field(alias="backends", min_length=1)
@@ -79,9 +79,9 @@ class PoolSettings(Section):
     server_name: Annotated[ServerName, host_name] | None = None
     """The name that probes ask for; the pool's first exact route when left out."""
 
-    balance: Annotated[Balance, choice(Balance, later.BALANCE)] = Balance.AFFINITY
-    """For a new session: affinity (by the client's network), least_sessions, random_two or
-    round_robin."""
+    balance: Annotated[Balance, choice(Balance)] = Balance.AFFINITY
+    """For a new session: affinity (by the client's network), least_sessions, random_two,
+    round_robin or load (by telemetry)."""
 
     hash: Annotated[Hashing, choice(Hashing)] = Hashing.RENDEZVOUS
     """How `balance: affinity` ranks backends: rendezvous, or maglev for hundreds of them."""
@@ -118,6 +118,12 @@ class PoolSettings(Section):
 
     timeouts: TimeoutSettings = TimeoutSettings()
     """How long its connections may wait, and last."""
+
+    telemetry: Annotated[TelemetrySettings | None, BeforeValidator(none_when_off)] = None
+    """What its backends tell of their load: a mapping {url, every, …}, or off."""
+
+    scaling: Annotated[ScalingSettings | None, BeforeValidator(none_when_off)] = None
+    """How many backends it is to have: a mapping {min, max, sessions, …}, or off."""
 
     @property
     def backends(self) -> tuple[BackendSettings, ...]:

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from l4proxy.config import units
-from l4proxy.config.mistakes import BadValueError, did_you_mean, expected, listed, not_yet
+from l4proxy.config.mistakes import BadValueError, did_you_mean, expected, listed
 
 T = TypeVar("T")
 Choice = TypeVar("Choice", bound=Enum)
@@ -169,8 +169,8 @@ def protocol() -> Scalar[bytes]:
     return Scalar(read, bytes.decode, schema)
 
 
-def choice(words: type[Choice], later: tuple[str, ...] = ()) -> Scalar[Choice]:
-    """Return the scalar of one word of an enum; the words of later versions are named as such."""
+def choice(words: type[Choice]) -> Scalar[Choice]:
+    """Return the scalar of one word of an enum."""
     known = {str(word.value): word for word in words}
     off = known.get(OFF)
     what = listed(known)
@@ -181,9 +181,7 @@ def choice(words: type[Choice], later: tuple[str, ...] = ()) -> Scalar[Choice]:
             return off
         if isinstance(found, str) and found in known:
             return known[found]
-        if isinstance(found, str) and found in later:
-            raise not_yet(found, f"expected {what}")
-        raise expected(found, what, did_you_mean(found, (*known, *later)))
+        raise expected(found, what, did_you_mean(found, known))
 
     def write(word: Choice) -> str:
         return OFF if word is off else str(word.value)

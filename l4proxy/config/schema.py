@@ -1,7 +1,6 @@
 """The JSON schema of the configuration, for editors. It ships as `schema.json` beside this file.
 
-The models describe what a document means; here the shorthands are added that it may say instead,
-and the keys of later versions that it may switch off.
+The models describe what a document means; here the shorthands are added that it may say instead.
 """
 
 import json
@@ -11,7 +10,6 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from l4proxy.config.model import Config
-from l4proxy.config.pools import PoolSettings
 from l4proxy.config.scalars import Word
 from l4proxy.config.shorthand import PATTERNS
 
@@ -33,7 +31,20 @@ _LEFT_OUT: Final = (
     ("PoolSettings", "server_name"),
     ("BackendSettings", "proxy_protocol"),
     ("BackendSettings", "server_id"),
-    ("DiscoverySettings", "proxy_protocol"),
+    ("DnsDiscoverySettings", "proxy_protocol"),
+    ("KubernetesDiscoverySettings", "proxy_protocol"),
+    ("PluginDiscoverySettings", "proxy_protocol"),
+    ("KubernetesSettings", "kubeconfig"),
+    ("MetricsSettings", "cpu"),
+    ("MetricsSettings", "memory"),
+    ("MetricsSettings", "requests"),
+    ("ScalingSettings", "grow"),
+    ("ScalingSettings", "shrink"),
+    ("TelemetrySettings", "token_file"),
+    ("TelemetrySettings", "client_certificate"),
+    ("TelemetrySettings", "client_key"),
+    ("TelemetrySettings", "ca"),
+    ("TelemetrySettings", "source"),
 )
 
 
@@ -42,8 +53,6 @@ def json_schema() -> dict[str, object]:
     # What a model writes is what a document says; what it reads, pydantic cannot know.
     schema = Config.model_json_schema(mode="serialization", schema_generator=_Generator)
     sections = schema["$defs"]
-    for key, later in PoolSettings.later_keys.items():
-        sections["PoolSettings"]["properties"][key] = later.schema
     for name, key in _LEFT_OUT:
         setting = sections[name]["properties"][key]
         setting |= setting.pop("anyOf")[0]
@@ -53,6 +62,9 @@ def json_schema() -> dict[str, object]:
         sections["PoolSettings"]["properties"]["health"],
         sections["PoolSettings"]["properties"]["sticky"],
         sections["PoolSettings"]["properties"]["attestation"],
+        sections["PoolSettings"]["properties"]["telemetry"],
+        sections["PoolSettings"]["properties"]["scaling"],
+        sections["ScalingSettings"]["properties"]["forecast"],
     ):
         switched["anyOf"][-1] = {"enum": ["off", False]}
     # The patterns stand beside the default, and a rule may stand without its list.

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from l4proxy.config.later import Later
 from l4proxy.config.mistakes import did_you_mean, expected, listed
 
 
@@ -27,9 +26,6 @@ class Section(BaseModel):
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
 
-    later_keys: ClassVar[Mapping[str, Later]] = {}
-    """Keys of the contract that this version refuses, unless they are switched off."""
-
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that only a related section takes, with what to say of them here."""
 
@@ -49,20 +45,15 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _sift(cls, found: object) -> object:
-        """Drop keys that are switched off, and marks the others that the section does not take."""
+        """Mark the keys that the section does not take."""
         values = cls.written_out(found)
         if not isinstance(values, dict):
             raise expected(found, cls.expects)
-        return {
-            key: value if key in cls.known() else cls._stray(key)
-            for key, value in values.items()
-            if not (key in cls.later_keys and cls.later_keys[key].is_off(value))
-        }
+        known = cls.known()
+        return {key: value if key in known else cls._stray(key) for key, value in values.items()}
 
     @classmethod
     def _stray(cls, key: str) -> Stray:
-        if key in cls.later_keys:
-            return Stray(cls.later_keys[key].refusal)
         if key in cls.elsewhere:
             return Stray(cls.elsewhere[key])
         if key == "<<":

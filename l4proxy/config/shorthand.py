@@ -3,8 +3,7 @@
 Each function takes whatever the document has in that place and leaves alone what is no shorthand.
 """
 
-from l4proxy.config.later import DISCOVERY
-from l4proxy.config.mistakes import expected, not_yet
+from l4proxy.config.mistakes import expected
 from l4proxy.config.scalars import OFF
 
 DEFAULT_ROUTE = "default"
@@ -22,18 +21,8 @@ def listener_written_out(found: object) -> object:
 
 
 def backend_written_out(found: object) -> object:
-    """Return `{address: …}` for a bare address.
-
-    Raises:
-        BadValueError: the backend is to be discovered in a way that a later version brings.
-    """
-    if isinstance(found, str):
-        return {"address": found}
-    if isinstance(found, dict):
-        for key, about in DISCOVERY.items():
-            if key in found:
-                raise not_yet(about, "expected an address, or {dns: …}")
-    return found
+    """Return `{address: …}` for a bare address."""
+    return {"address": found} if isinstance(found, str) else found
 
 
 def health_written_out(found: object) -> object:

@@ -20,6 +20,7 @@ class Ambiguous(MembershipError):
 class _Drain:
     address: Address
     deadline: float | None
+    by_scaling: bool
 
 
 class Drains:
@@ -34,15 +35,28 @@ class Drains:
     def __contains__(self, key: MemberKey) -> bool:
         return key in self._drains
 
-    def begin(self, pool: PoolName, member: Member, deadline: float | None) -> None:
-        """Drain a member, or give its drain another deadline.
+    def begin(
+        self, pool: PoolName, member: Member, deadline: float | None, *, by_scaling: bool = False
+    ) -> None:
+        """Drain a member, or give its drain another deadline and another owner.
 
         Args:
             pool: Its pool.
             member: Who gets no new session from now on.
             deadline: When it lets go of those that it has, seconds, monotonic; None: never.
+            by_scaling: Whether scaling asks for it, and may take it back; else an operator does.
         """
-        self._drains[pool, member.name] = _Drain(member.address, deadline)
+        self._drains[pool, member.name] = _Drain(member.address, deadline, by_scaling)
+
+    def by_scaling(self, key: MemberKey) -> bool:
+        """Return whether a member is drained, and no operator has asked for it."""
+        drain = self._drains.get(key)
+        return drain is not None and drain.by_scaling
+
+    def by_operator(self, key: MemberKey) -> bool:
+        """Return whether a member is drained because an operator has asked for it."""
+        drain = self._drains.get(key)
+        return drain is not None and not drain.by_scaling
 
     def end(self, pool: PoolName, name: BackendName) -> bool:
         """Let a member have new sessions again; return whether it was drained."""

@@ -2,27 +2,28 @@
 
     API       put while the balancer runs; until it is deleted or the daemon ends
     static    written in the configuration
-    DNS       found under a name; called by their address
+    found     by DNS, called by their address; by Kubernetes, called by their pod
 
 The earlier source wins: of two that share an address or a name, the later one is hidden. That is
 also the order of the members; within it the API's go by name, the configuration's as written, those
 found by source and address. So the same facts make the same pool, however they came.
 
 A deletion holds for what it named, by name and by address, until the configuration is read again.
-For what DNS found it also ends when the answer no longer has the address: addresses are used again,
-and the next enclave there is another one.
+For what was found it also ends when it is not found any more: addresses are used again, and the
+next enclave there is another one.
 
 Nothing here waits or asks: `l4proxy.control.discovery` and the API do, and say so here.
 """
 
 import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
 from types import MappingProxyType
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
+from l4proxy.control.found import Found, Phase
 from l4proxy.limits import MAX_BACKENDS
 from routing import Address, BackendName, BadBackend, PoolName
 
@@ -39,6 +40,20 @@ class Source(StrEnum):
     API = "api"
     STATIC = "static"
     DNS = "dns"
+    KUBERNETES = "kubernetes"
+    PLUGIN = "plugin"
+
+
+class Feed(NamedTuple):
+    """A source of discovery, as members that it finds are told by it.
+
+    Attributes:
+        weight: That each of them has.
+        source: How they were found.
+    """
+
+    weight: int = 1
+    source: Source = Source.DNS
 
 
 class MembershipError(ValueError):
@@ -67,6 +82,7 @@ class Member:
         weight: Its share of new sessions beside the others', at least 1.
         source: Who named it.
         server_id: What its routable ticket names say; None: it has none.
+        phase: What it is ready for, by the word of who found it.
 
     Raises:
         BadBackend: It has no name, or its weight is below 1.
@@ -77,6 +93,7 @@ class Member:
     weight: int = 1
     source: Source = Source.STATIC
     server_id: int | None = None
+    phase: Phase = Phase.ELIGIBLE
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -108,8 +125,8 @@ class _Facts:
     """What everybody has said, as it was said."""
 
     static: tuple[Member, ...]
-    found: Mapping[SourceName, tuple[Address, ...]]
-    weights: Mapping[SourceName, int]
+    found: Mapping[SourceName, tuple[Found, ...]]
+    feeds: Mapping[SourceName, Feed]
     put: tuple[Member, ...] = ()
     deleted: frozenset[BackendName | Address] = field(default_factory=frozenset)
 
@@ -128,10 +145,11 @@ class _Facts:
         return replace(self, deleted=self.deleted.intersection(named))
 
     def _found(self) -> Iterator[Member]:
-        for source, addresses in self.found.items():
-            for address in addresses:
-                name, weight = BackendName(str(address)), self.weights[source]
-                yield Member(name, address, weight, Source.DNS)
+        for source, found in self.found.items():
+            weight, how = self.feeds[source]
+            for address, name, phase in found:
+                called = name or BackendName(str(address))
+                yield Member(called, address, weight, how, phase=phase)
 
     def _stands(self, entry: Member) -> bool:
         return self.deleted.isdisjoint((entry.name, entry.address))
@@ -154,15 +172,14 @@ class Membership:
     def __init__(
         self,
         static: Iterable[Member] = (),
-        sources: Mapping[SourceName, int] = MappingProxyType({}),
+        sources: Mapping[SourceName, Feed] = MappingProxyType({}),
         places: Places | None = None,
     ) -> None:
         """Begin with the configuration's part.
 
         Args:
             static: The configuration's backends.
-            sources: What will be discovered for the pool, in the configuration's order, each with
-                the weight of what it finds.
+            sources: What will be discovered for the pool, in the configuration's order.
             places: Shared by all pools; None: this is the only one.
 
         Raises:
@@ -185,27 +202,36 @@ class Membership:
 
     def found_by(self, address: Address) -> SourceName | None:
         """Return the first source that has found an address; None: none has."""
-        found = self._facts.found.items()
-        return next((source for source, addresses in found if address in addresses), None)
+        return next(
+            (
+                source
+                for source, found in self._facts.found.items()
+                if any(each.address == address for each in found)
+            ),
+            None,
+        )
 
-    def discovered(self, source: SourceName, addresses: Collection[Address]) -> None:
-        """Take what a source has found; nothing found leaves the last good set.
+    def discovered(self, source: SourceName, found: Iterable[Found]) -> None:
+        """Take what a source has found. One that does not know says nothing, and all stays.
 
         What does not fit into the places left is left out, the highest addresses first; they are
         looked at again whenever something is said of this pool.
 
         Args:
             source: One of the pool's sources.
-            addresses: IP literals and ports, the whole set.
+            found: The whole set, at IP literals and ports; of two at one address the first counts.
 
         Raises:
             KeyError: The pool has no such source.
         """
         if source not in self._facts.found:
             raise KeyError(source)
-        if addresses:
-            found = {**self._facts.found, source: tuple(sorted(set(addresses), key=_order))}
-            self._become(replace(self._facts, found=found).without_idle_deletions())
+        there: dict[Address, Found] = {}
+        for each in found:
+            there.setdefault(each.address, each)
+        present = tuple(there[address] for address in sorted(there, key=_order))
+        everything = {**self._facts.found, source: present}
+        self._become(replace(self._facts, found=everything).without_idle_deletions())
 
     def put(self, member: Member) -> Member:
         """Add a member, or give one that is there another weight; return it as it is now.

@@ -1,10 +1,11 @@
 """From the configuration to what workers decide by: cells for backends, numbers for limits."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from l4proxy.config import Config, Count, LogClients, PoolSettings, TimeoutSettings
+from l4proxy.control.found import Phase
 from l4proxy.control.membership import Member, MemberKey
 from l4proxy.control.roll import Roll
 from l4proxy.limits import (
@@ -17,12 +18,14 @@ from l4proxy.refusal import RefusalStyle
 from l4proxy.routable import RoutingKeys
 from l4proxy.snapshot import Dialling, Entrance, SessionRules, Settings, Snapshot, Timeouts
 from routing import (
+    NO_MARK,
     Backend,
     BackendIndex,
     BackendName,
     Capacity,
     ExternalPsks,
     LoadView,
+    Mark,
     Pool,
     PoolName,
     Pools,
@@ -109,6 +112,10 @@ class Cells:
         """Return the cell of a backend of the present configuration."""
         return self._cells[key]
 
+    def get(self, key: MemberKey) -> BackendIndex | None:
+        """Return the cell of a backend; None: it was in no plan yet, so nobody was sent to it."""
+        return self._cells.get(key)
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -124,6 +131,9 @@ class Standing:
         keys: The routing keys of each pool that has any.
         barred: Backends that have not proved what their pools ask for, and when each loses the
             connections that it has, seconds, monotonic; minus infinity: at once; None: not yet.
+        resting: Backends on standby.
+        marks: When workers wake whom of them, in each pool that is scaled.
+        loads: The share of what it can do that each backend claims to do, 0 to 1, as far as known.
     """
 
     roll: Roll
@@ -133,6 +143,9 @@ class Standing:
     names: Mapping[PoolName, TicketNames] = field(default_factory=dict)
     keys: Mapping[PoolName, RoutingKeys] = field(default_factory=dict)
     barred: Mapping[MemberKey, float | None] = field(default_factory=dict)
+    resting: Collection[MemberKey] = ()
+    marks: Mapping[PoolName, Mark] = field(default_factory=dict)
+    loads: Mapping[MemberKey, float] = field(default_factory=dict)
 
     def drain(self, key: MemberKey) -> tuple[bool, float | None]:
         """Return whether a backend is to lose what it has by and by, and from when; None: never.
@@ -208,7 +221,15 @@ def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> P
         external_psks=ExternalPsks() if psks is None else ExternalPsks(psks.backends, psks.hashed),
         hashing=found.hash,
         slow_start=found.slow_start or 0.0,
+        mark=_mark(now.marks.get(name, NO_MARK), members),
+        park=(found.scaling.park or 0.0) if found.scaling is not None else 0.0,
     )
+
+
+def _mark(mark: Mark, members: Iterable[Member]) -> Mark:
+    """Return a mark that wakes nobody who goes, or is not ready, by the word of who found it."""
+    ready = {member.name for member in members if member.phase is Phase.ELIGIBLE}
+    return Mark(mark.below, tuple(name for name in mark.order if name in ready))
 
 
 def _backend(
@@ -220,13 +241,15 @@ def _backend(
         cells[key],
         member.address,
         member.weight,
-        healthy=healthy,
+        healthy=healthy and member.phase is not Phase.WAITING,
         trusted=key not in now.barred,
-        draining=draining,
+        active=key not in now.resting and member.phase is not Phase.HELD,
+        draining=draining or member.phase is Phase.DRAINING,
         drain_deadline=deadline,
         server_id=member.server_id,
         returned_at=now.returned.get(key),
         refuted=now.barred.get(key) == -math.inf,
+        load=now.loads.get(key),
     )
 
 

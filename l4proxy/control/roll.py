@@ -4,10 +4,28 @@ Pure: who finds backends or asks for them says so here. A reload makes a new rol
 from the old one; until then the old one stands as it was.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 
-from l4proxy.config import Config, DiscoverySettings, PoolSettings, ProxyProtocol
-from l4proxy.control.membership import Member, Membership, MembershipError, Places, SourceName
+from l4proxy.config import (
+    Config,
+    DiscoverySettings,
+    DnsDiscoverySettings,
+    KubernetesDiscoverySettings,
+    PluginDiscoverySettings,
+    PoolSettings,
+    ProxyProtocol,
+)
+from l4proxy.control.found import Found
+from l4proxy.control.membership import (
+    Feed,
+    Member,
+    Membership,
+    MembershipError,
+    Places,
+    Source,
+    SourceName,
+)
 from l4proxy.snapshot import ProxyVersion
 from routing import Address, BackendName, PoolName
 
@@ -69,11 +87,9 @@ class Roll:
         """Return how many addresses were found for a pool for which there was no place."""
         return self._pools[pool].membership.left_out
 
-    def discovered(
-        self, pool: PoolName, source: SourceName, addresses: Collection[Address]
-    ) -> None:
-        """Take what a source has found; nothing found leaves the last good set."""
-        self._pools[pool].membership.discovered(source, addresses)
+    def discovered(self, pool: PoolName, source: SourceName, found: Iterable[Found]) -> None:
+        """Take what a source has found, the whole set."""
+        self._pools[pool].membership.discovered(source, found)
 
     def put(self, pool: PoolName, member: Member) -> Member:
         """Add a member, or give one that is there another weight; return it as it is now.
@@ -112,7 +128,7 @@ class _Enrolled:
                 Member(each.name, each.address, each.weight, server_id=each.server_id)
                 for each in settings.backends
             ),
-            {name: each.weight for name, each in self.sources.items()},
+            {name: Feed(each.weight, _how(each)) for name, each in self.sources.items()},
             places,
         )
 
@@ -127,12 +143,27 @@ class _Enrolled:
         return _VERSIONS[own if own is not None else self._settings.proxy_protocol]
 
 
+def _how(settings: DiscoverySettings) -> Source:
+    if isinstance(settings, PluginDiscoverySettings):
+        return Source.PLUGIN
+    return Source.DNS if isinstance(settings, DnsDiscoverySettings) else Source.KUBERNETES
+
+
 def _source_name(settings: DiscoverySettings) -> SourceName:
     """Return what tells a source from the others of its pool.
 
     A source that may find other addresses is another one, which inherits none of them.
     """
-    dns = settings.dns
-    resolver = "" if dns.resolver is None else f"@{dns.resolver}"
-    loopback = "+loopback" if dns.allow_loopback else ""
-    return SourceName(f"{dns.name}:{dns.port}{resolver}{loopback}")
+    match settings:
+        case DnsDiscoverySettings(dns=dns):
+            at = "" if dns.resolver is None else f"@{dns.resolver}"
+            found, loopback = f"{dns.name}:{dns.port}", dns.allow_loopback
+        case KubernetesDiscoverySettings(kubernetes=asked):
+            at = "" if asked.kubeconfig is None else f"@{asked.kubeconfig}"
+            found, loopback = f"kubernetes:{asked.service}:{asked.port}", asked.allow_loopback
+        case PluginDiscoverySettings(discovery=chosen):
+            told = hashlib.blake2b(repr(chosen.settings).encode(), digest_size=4).hexdigest()
+            at, found, loopback = f"@{told}", chosen.name, False
+        case _:
+            raise TypeError(f"no source of discovery: {settings!r}")
+    return SourceName(found + at + ("+loopback" if loopback else ""))

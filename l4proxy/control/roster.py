@@ -11,18 +11,24 @@ import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from l4proxy.config import Config, DiscoverySettings
+from l4proxy.config import Config
 from l4proxy.control.attesting.attestor import Attestor, Surroundings
 from l4proxy.control.attesting.policies import Policies
 from l4proxy.control.attesting.subject import AttestationRules
 from l4proxy.control.dials import DialFeed
-from l4proxy.control.discovery import DnsDiscovery, DnsSource, DnsStatistics
-from l4proxy.control.drains import Drains, find_member
+from l4proxy.control.discovery import Discovery, Statistics
+from l4proxy.control.discovery.sources import Source, make, source_of
+from l4proxy.control.drains import find_member
+from l4proxy.control.found import Found
+from l4proxy.control.lineup import Lineup
 from l4proxy.control.membership import Member, MemberKey, SourceName
 from l4proxy.control.plan import Standing
 from l4proxy.control.prober import HealthRules, Prober
 from l4proxy.control.roll import Roll
+from l4proxy.control.scrape import Telemetry, TelemetryRules
+from l4proxy.control.scrape.keys import AttestedKeys
 from l4proxy.control.tickets.learner import Learner
 from l4proxy.control.tickets.registry import NameRegistry, NameStatistics
 from l4proxy.control.tickets.subject import EVERY_SECONDS, TicketRules
@@ -30,7 +36,7 @@ from l4proxy.control.tickets.subject import Standing as TicketStanding
 from l4proxy.control.totals import Totals
 from l4proxy.control.watching import attestation_rules, health_rules, ticket_rules
 from l4proxy.limits import REPORT_SECONDS
-from routing import HOLD_SECONDS, Address, BackendName, PoolName
+from routing import HOLD_SECONDS, BackendName, PoolName
 from routing.health import Verdict
 
 log = logging.getLogger(__name__)
@@ -45,7 +51,8 @@ _Key = tuple[PoolName, SourceName]
 class _Watch:
     """A source and the task that watches it."""
 
-    discovery: DnsDiscovery
+    source: Source
+    discovery: Discovery
     task: asyncio.Task[None]
 
 
@@ -56,17 +63,27 @@ class Roster:
         roll: Who exists.
         learner: Knows their tickets.
         attestor: Knows what they have proved.
+        telemetry: Knows what they tell of their load.
+        lineup: Who of them takes no new sessions by somebody's word.
+        loads: The share of what it can do that each claims to do, in pools that balance by it.
         changed: Set whenever a snapshot planned earlier may be out of date.
         urgent: Set besides when clients are held for what has changed.
     """
 
-    def __init__(self, config: Config, totals: Totals, policies: Policies | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        totals: Totals,
+        policies: Policies | None = None,
+        telemetry: Mapping[PoolName, TelemetryRules] = MappingProxyType({}),
+    ) -> None:
         """Begin with the configuration's backends, taken for healthy; needs a running loop.
 
         Args:
             config: The configuration in force.
             totals: Where workers' dials are counted.
             policies: Those that the configuration names; None: it names none.
+            telemetry: How the backends of each pool tell of their load, where they do.
 
         Raises:
             TooMany: It has more backends than there are places.
@@ -78,10 +95,13 @@ class Roster:
         self.attestor = Attestor(self._trust_changed, Surroundings(sharing=self._sharing))
         self._config = config
         self._policies = policies or Policies({}, {})
+        self._telemetry_rules = telemetry
+        self.telemetry = Telemetry(AttestedKeys(self.attestor.trusts))
         self._totals = totals
         self._prober = Prober(self._health_changed, seen=self.attestor.seen)
         self._dials = DialFeed()
-        self._drains = Drains()
+        self.lineup = Lineup()
+        self.loads: Mapping[MemberKey, float] = {}
         self._since: dict[MemberKey, float] = {}
         self._returned: dict[MemberKey, float] = {}
         self._asked: dict[PoolName, float] = {}
@@ -97,6 +117,7 @@ class Roster:
             group.create_task(self._prober.run(), name="prober")
             group.create_task(self.learner.run(), name="learner")
             group.create_task(self.attestor.run(), name="attestor")
+            group.create_task(self.telemetry.run(), name="telemetry")
             try:
                 await self._look_at_dials()
             finally:
@@ -114,10 +135,17 @@ class Roster:
         roll.inherit(self.roll)
         return roll
 
-    def adopt(self, config: Config, roll: Roll, policies: Policies | None = None) -> None:
-        """Go on by another configuration, the roll made for it, and the policies that it names."""
+    def adopt(
+        self,
+        config: Config,
+        roll: Roll,
+        policies: Policies | None = None,
+        telemetry: Mapping[PoolName, TelemetryRules] = MappingProxyType({}),
+    ) -> None:
+        """Go on by another configuration, and by what was made and read for it."""
         self._config, self.roll = config, roll
         self._policies = policies or Policies({}, {})
+        self._telemetry_rules = telemetry
         self._watch()
         self._discover()
 
@@ -160,12 +188,12 @@ class Roster:
             Ambiguous: Several pools have one of this name.
         """
         pool, member = find_member(self.roll, called)
-        if seconds is not None or (pool, member.name) not in self._drains:
+        if seconds is not None or not self.lineup.drains.by_operator((pool, member.name)):
             left = self._config.pools[pool].drain.timeout if seconds is None else seconds
             deadline = None if left is None or math.isinf(left) else time.monotonic() + left
-            self._drains.begin(pool, member, deadline)
+            self.lineup.drain(pool, member, deadline)
             self.changed.set()
-        return pool, member, self._drains.deadlines()[pool, member.name]
+        return pool, member, self.lineup.drains.deadlines()[pool, member.name]
 
     def undrain(self, called: str) -> tuple[PoolName, Member]:
         """Let a member have new sessions again, slowly if its pool says so; return who it is.
@@ -175,8 +203,21 @@ class Roster:
             Ambiguous: Several pools have one of this name.
         """
         pool, member = find_member(self.roll, called)
-        if self._drains.end(pool, member.name):
+        if self.lineup.undrain(pool, member.name, time.monotonic()):
             self._returned[pool, member.name] = time.monotonic()
+            self.changed.set()
+        return pool, member
+
+    def activate(self, called: str) -> tuple[PoolName, Member]:
+        """Let a member on standby have new sessions; return who it is.
+
+        Raises:
+            Unknown: There is no such member.
+            Ambiguous: Several pools have one of this name.
+            Drained: It is drained.
+        """
+        pool, member = find_member(self.roll, called)
+        if self.lineup.activate(pool, member.name, time.monotonic()):
             self.changed.set()
         return pool, member
 
@@ -192,10 +233,13 @@ class Roster:
         return Standing(
             self.roll,
             self.usable(),
-            self._drains.deadlines(),
+            self.lineup.drains.deadlines(),
             dict(self._returned),
             {pool: self.learner.registry.names(pool) for pool in self.roll},
             barred=self.attestor.barred(time.monotonic()),
+            resting=self.lineup.resting,
+            marks=dict(self.lineup.marks),
+            loads=self.loads,
         )
 
     def usable(self) -> dict[PoolName, frozenset[BackendName]]:
@@ -246,10 +290,19 @@ class Roster:
         """Yield how often all backends of a pool were asked at once for an unknown name."""
         return ((pool, self.learner.rounds[pool]) for pool in self.roll)
 
-    def discoveries(self) -> Iterator[tuple[PoolName, SourceName, DnsStatistics]]:
+    def discoveries(self) -> Iterator[tuple[PoolName, SourceName, Statistics]]:
         """Yield what each source of discovery has seen."""
         for (pool, source), watch in self._watches.items():
             yield pool, source, watch.discovery.statistics()
+
+    def complete(self, pool: PoolName) -> bool:
+        """Return whether every source of a pool's backends has answered since it is watched."""
+        answered = {
+            (name, source)
+            for name, source, found in self.discoveries()
+            if found.age is not None or found.addresses
+        }
+        return all(key in answered for key in self.roll.sources() if key[0] == pool)
 
     # -------------------------------------------------------------------------------------------
 
@@ -271,30 +324,32 @@ class Roster:
         self._since = {key: self._since.get(key, now) for key in keys}
         self._returned = {key: self._returned[key] for key in self._returned.keys() & keys}
         self._asked = {pool: self._asked[pool] for pool in self._asked.keys() & members.keys()}
-        self._drains.settle(members)
+        scaled = {name for name, pool in self._config.pools.items() if pool.scaling is not None}
+        self.lineup.settle(members, scaled)
         self._prober.watch(members, health)
         self.learner.watch(members, tickets)
         self.attestor.watch(members, proofs)
+        self.telemetry.update(members, self._telemetry_rules)
         self.changed.set()
 
     def _discover(self) -> None:
         """Bring the tasks of discovery in line with the configuration."""
         if self._group is None:
             return
-        wanted = {key: _dns_source(each) for key, each in self.roll.sources().items()}
+        wanted = {key: source_of(each) for key, each in self.roll.sources().items()}
         for key, watch in list(self._watches.items()):
-            if wanted.get(key) != watch.discovery.source:
+            if wanted.get(key) != watch.source:
                 watch.task.cancel()
                 del self._watches[key]
         for key in wanted.keys() - self._watches.keys():
-            discovery = DnsDiscovery(wanted[key])
+            discovery = make(wanted[key])
             name = f"discovery {key[0]}: {key[1]}"
             task = self._group.create_task(self._keep_watching(key, discovery), name=name)
-            self._watches[key] = _Watch(discovery, task)
+            self._watches[key] = _Watch(wanted[key], discovery, task)
 
-    async def _keep_watching(self, key: _Key, discovery: DnsDiscovery) -> None:
-        def changed(addresses: Collection[Address]) -> None:
-            self.roll.discovered(*key, addresses)
+    async def _keep_watching(self, key: _Key, discovery: Discovery) -> None:
+        def changed(found: Collection[Found]) -> None:
+            self.roll.discovered(*key, found)
             self._watch()
 
         while True:
@@ -339,14 +394,3 @@ class Roster:
         if time.monotonic() - self._asked.get(pool, -math.inf) < HOLD_SECONDS:
             self.urgent.set()
         self.changed.set()
-
-
-def _dns_source(settings: DiscoverySettings) -> DnsSource:
-    dns = settings.dns
-    return DnsSource(
-        name=str(dns.name),
-        port=dns.port,
-        resolver="system" if dns.resolver is None else dns.resolver,
-        allow_loopback=dns.allow_loopback,
-        every=dns.every,
-    )

@@ -14,31 +14,29 @@ import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import uvloop
 
 from l4proxy.admin.pages import reader
 from l4proxy.admin.server import serve_admin
-from l4proxy.admin.writes import Change, Revoking, writer
+from l4proxy.admin.writes import writer
 from l4proxy.config import Config, ConfigError, load_config
-from l4proxy.control.attesting.policies import load_policies
+from l4proxy.control.changes import Changes
 from l4proxy.control.listeners import UnixListener, bind
 from l4proxy.control.log_writer import AccessLog, CannotLog
-from l4proxy.control.membership import Member, TooMany
+from l4proxy.control.membership import TooMany
+from l4proxy.control.named import load_named
 from l4proxy.control.plan import Cells, Room, TooManyBackends, plan
+from l4proxy.control.publisher import Publisher
 from l4proxy.control.roster import Roster
-from l4proxy.control.routing_keys import load_routing_keys
+from l4proxy.control.scaling import Ground, Scaling, Workshop
 from l4proxy.control.totals import Totals
 from l4proxy.control.workers import Commons, Seat
 from l4proxy.limits import HURRY_SECONDS, PUBLISH_SECONDS
-from l4proxy.messages import Publish
-from l4proxy.revocation import Revocation
 from l4proxy.shared_load import SharedLoad, create
 from l4proxy.shared_sessions import create_sessions
 from l4proxy.snapshot import Snapshot
-from l4proxy.snapshot_cbor import encode_snapshot
-from routing import Address, BackendName, Observation, PoolName
+from routing import Address, Observation
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +46,8 @@ MOST_DESCRIPTORS = 1_048_576
 KILL_SECONDS = 2.0
 """Beyond the shutdown timeout: a worker that has not obeyed by then is not going to."""
 
-
-SETTLE_SECONDS = 2.0
-"""How long whoever asks for a change waits for the workers to obey it: they take milliseconds."""
-
 RETRY_SECONDS = 1.0
 """How soon a plan is tried again for which there were no cells."""
-
-
-_Done = TypeVar("_Done", Change, Revoking)
 
 
 class _NeedsRestart(Exception):
@@ -69,6 +60,8 @@ class Supervisor:
     Attributes:
         config: The configuration in force.
         snapshot: What it and the backends of the moment were made into, as version `version`.
+        changes: Makes the changes that the API asks for.
+        scaling: Says how many backends each pool is to have.
         addresses: Bound, in the configuration's order: a port 0 has its number here.
         admin_socket: Bound, for the admin API, which closes it; None: there is none on TCP.
         admin_listener: The same on a unix socket.
@@ -86,25 +79,23 @@ class Supervisor:
         Raises:
             CannotListen: An address cannot be bound.
             CannotLog: The access log cannot be opened.
-            ConfigError: A routing key or a policy cannot be loaded.
+            ConfigError: A file or a plug-in that it names cannot be used.
             TooManyBackends: More backends than the load table has cells.
         """
         self._path = path
-        self._keys = load_routing_keys(path, config)
-        policies = load_policies(path, config)
+        self._workshop = Workshop()
+        named = load_named(path, config, self._workshop)
+        self._keys = named.keys
         count = config.workers or len(os.sched_getaffinity(0))
         self._room = Room(count, raise_descriptor_limit())
         self._load_fd = create(count)
         self._sessions_fd = create_sessions(count)
         self.load = SharedLoad(self._load_fd, count)
         self._cells = Cells(self.load)
-        self._stop = asyncio.Event()
-        self._rush = asyncio.Event()
-        self._heard = asyncio.Event()
+        self._stop, self._rush, self._heard = (asyncio.Event() for _ in range(3))
         self.config = config
-        self.version = 0
         self.totals = Totals()
-        self.roster = Roster(config, self.totals, policies)
+        self.roster = Roster(config, self.totals, named.policies, named.telemetry)
         self.snapshot = self._plan()
         self.stopping = False
         self.access_log = AccessLog(config.access_log)
@@ -125,6 +116,16 @@ class Supervisor:
             Seat(number, tuple(sockets[number] for sockets in self._sockets), commons)
             for number in range(count)
         ]
+        self._publisher = Publisher(self.seats, self.roster.changed, self._heard)
+        self.changes = Changes(self.roster, self._cells, self._publisher)
+        ground = Ground(self.roster, self.load, self._cells, self.totals, self.roster.telemetry)
+        self.scaling = Scaling(ground, self._publisher)
+        self.scaling.adopt(config, named.actuators)
+
+    @property
+    def version(self) -> int:
+        """The version of the snapshot in force; 0: there is none yet."""
+        return self._publisher.version
 
     @property
     def admin_address(self) -> Address | None:
@@ -139,7 +140,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then until what runs has finished or its time is over."""
-        self._publish()
+        self._publisher.publish(self.snapshot)
         try:
             with self._signals():
                 await self._serve()
@@ -153,8 +154,7 @@ class Supervisor:
         """
         try:
             config = self._load()
-            keys = load_routing_keys(self._path, config)
-            policies = load_policies(self._path, config)
+            named = load_named(self._path, config, self._workshop, self.scaling.actuators)
             roll = self.roster.succeed(config)
             self._cells.check(roll)
             self.access_log.turn(config.access_log)
@@ -162,8 +162,9 @@ class Supervisor:
             self.access_log.reopen()
             log.error("reload: nothing was changed:\n%s", error)  # noqa: TRY400 - not a bug of ours
             return
-        self.config, self._keys = config, keys
-        self.roster.adopt(config, roll, policies)
+        self.config, self._keys = config, named.keys
+        self.roster.adopt(config, roll, named.policies, named.telemetry)
+        self.scaling.adopt(config, named.actuators)
         self._refresh()
         log.info("reload: version %d", self.version)
 
@@ -172,67 +173,6 @@ class Supervisor:
         if _fixed(config) != _fixed(self.config):
             raise _NeedsRestart("addresses of listeners, workers and admin need a restart")
         return config
-
-    async def put_backend(self, pool: PoolName, member: Member) -> Change:
-        """Add a backend, or give one that is there another weight; wait until workers obey.
-
-        Raises:
-            MembershipError: It cannot be done, and nothing has changed.
-            TooManyBackends: The same, as connections of removed ones hold the cells.
-        """
-        self._cells.check(self.roster.roll, (pool, member.name))
-        created = self.roster.put(pool, member)
-        return await self._settled(Change(pool, member, created=created))
-
-    async def delete_backend(self, pool: PoolName, name: BackendName) -> Change:
-        """Remove a backend; wait until no worker chooses it. Its connections go on.
-
-        Raises:
-            MembershipError: It cannot be done, and nothing has changed.
-        """
-        return await self._settled(Change(pool, self.roster.delete(pool, name)))
-
-    async def drain_backend(self, called: str, seconds: float | None = None) -> Change:
-        """Let a backend have no new session; wait until no worker gives it one.
-
-        Args:
-            called: `NAME` or `POOL/NAME`.
-            seconds: That its sessions may stay, infinite for ever; None: as configured, and
-                a drain that has begun stays as it is.
-
-        Raises:
-            MembershipError: It cannot be done, and nothing has changed.
-        """
-        pool, member, deadline = self.roster.drain(called, seconds)
-        return await self._settled(Change(pool, member, draining=True, deadline=deadline))
-
-    async def undrain_backend(self, called: str) -> Change:
-        """Let a backend have new sessions again; wait until workers do so.
-
-        Raises:
-            MembershipError: It cannot be done, and nothing has changed.
-        """
-        return await self._settled(Change(*self.roster.undrain(called)))
-
-    async def revoke(self, found: Sequence[Revocation]) -> Revoking:
-        """Refute backends that have any of these, from now on; wait until workers obey.
-
-        Raises:
-            TooManyRevocations: There is no room for them, and nothing has changed.
-        """
-        return await self._settled(Revoking(self.roster.attestor.revoke(found)))
-
-    async def _settled(self, change: _Done) -> _Done:
-        """Return a change, with whether all workers decide by it, at the latest after a while."""
-        version = self.version + self.roster.changed.is_set()
-        try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                while self.version < version or not all(seat.obeys(version) for seat in self.seats):
-                    self._heard.clear()
-                    await self._heard.wait()
-        except TimeoutError:
-            return replace(change, version=version)
-        return replace(change, version=version, in_force=True)
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -253,7 +193,7 @@ class Supervisor:
 
     def _refresh(self) -> None:
         self.snapshot = self._plan()
-        self._publish()
+        self._publisher.publish(self.snapshot)
 
     async def _keep_fresh(self) -> None:
         """Publish what has changed, the newest state at a time, at most so often."""
@@ -281,24 +221,20 @@ class Supervisor:
             if seat.number != number:
                 seat.tell(observed)
 
-    def _publish(self) -> None:
-        self.version += 1
-        message = Publish(self.version, encode_snapshot(self.snapshot))
-        for seat in self.seats:
-            seat.publish(message)
-        self._heard.set()
-
     def _duties(self) -> dict[str, Coroutine[None, None, None]]:
         """Return what runs beside the workers, by name."""
         duties: dict[str, Coroutine[None, None, None]] = {
             "announce": self._announce(),
             "publish": self._keep_fresh(),
             "roster": self.roster.run(),
+            "scaling": self.scaling.run(),
         }
         if self.admin_socket is not None:
             duties["admin"] = serve_admin(self.admin_socket, reader(self))
         if self.admin_listener is not None:
-            duties["admin socket"] = serve_admin(self.admin_listener.sock, writer(self))
+            duties["admin socket"] = serve_admin(
+                self.admin_listener.sock, writer(self, self.changes)
+            )
         return duties
 
     def _close(self) -> None:
@@ -385,7 +321,7 @@ def run(path: Path, config: Config) -> None:
     Raises:
         CannotListen: An address cannot be bound.
         CannotLog: The access log cannot be opened.
-        ConfigError: A routing key or a policy cannot be loaded.
+        ConfigError: A file or a plug-in that it names cannot be used.
         TooManyBackends: More backends than the load table has cells.
     """
     uvloop.run(_main(path, config))

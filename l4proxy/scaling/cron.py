@@ -1,6 +1,6 @@
 """Windows of the week: a start in cron's five fields, and how long it lasts. All in UTC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -28,6 +28,7 @@ class Cron:
         days: Of the month; None: any.
         months: 1 to 12.
         weekdays: 1 (Monday) to 7; None: any. With both kinds of days given, either will do.
+        text: As it was written.
 
     """
 
@@ -36,6 +37,7 @@ class Cron:
     days: frozenset[int] | None
     months: frozenset[int]
     weekdays: frozenset[int] | None
+    text: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, text: str) -> "Cron":
@@ -56,7 +58,11 @@ class Cron:
             None if fields[2] == "*" else days,
             months,
             None if fields[4] == "*" else frozenset(day or _SUNDAY for day in weekdays),
+            " ".join(fields),
         )
+
+    def __str__(self) -> str:
+        return self.text
 
     def has_day(self, day: date) -> bool:
         """Tell whether something begins on a day."""

@@ -83,10 +83,10 @@ def recommend(
     if not outlook.panic:
         most = max(most_replicas(now, asked, state.grown, policy.grow), asked, policy.minimum)
         whole.lower_to(TermName.RATE_LIMIT, most, f"up to {most} at the rate that is allowed")
-    calm = fleet.complete and not outlook.panic
+    calm = fleet.complete and not outlook.panic and not observation.blurred
     bounds = Bounds(fleet.size - whole.total, policy.shrink, policy.drain_timeout, calm)
     planned = plan(fleet, before, bounds, now)
-    if outlook.expected > outlook.now:
+    if outlook.expected > outlook.now or observation.blurred:
         planned = planned.kept()
     held -= len(planned.release)
     whole.raised_to(TermName.DRAINING, held, "were there and have not been released yet")

@@ -93,9 +93,13 @@ class Observation:
         backends: A report of each, names distinct.
         parked: Hellos that wait because no backend has room.
         utc: The wall clock, in seconds UTC: for schedules and the season alone.
+        blurred: Whether the balancer does not see clearly as a whole, as when none of a pool
+            answers, or a worker has not done yet what the last round said. Then nobody begins to
+            drain, is released or is sent to rest.
 
     """
 
     backends: tuple[BackendReport, ...]
     parked: int = 0
     utc: float = 0.0
+    blurred: bool = False

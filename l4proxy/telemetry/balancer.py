@@ -5,8 +5,10 @@ from typing import Protocol
 
 from l4proxy.config import Config
 from l4proxy.control.attesting.attestor import Attestor
-from l4proxy.control.discovery import DnsStatistics
+from l4proxy.control.discovery import Statistics
 from l4proxy.control.membership import Member, SourceName
+from l4proxy.control.scaling import Scaler
+from l4proxy.control.scrape import Telemetry
 from l4proxy.control.tickets.registry import NameStatistics
 from l4proxy.control.tickets.subject import Standing
 from l4proxy.snapshot import Snapshot
@@ -116,8 +118,22 @@ class Roster(Protocol):
         """What they have proved; to be read and never changed."""
         ...
 
-    def discoveries(self) -> Iterator[tuple[PoolName, SourceName, DnsStatistics]]:
+    @property
+    def telemetry(self) -> Telemetry:
+        """What they tell of their load; to be read and never changed."""
+        ...
+
+    def discoveries(self) -> Iterator[tuple[PoolName, SourceName, Statistics]]:
         """Yield what each source of discovery has seen."""
+        ...
+
+
+class Scaling(Protocol):
+    """How many backends pools are to have."""
+
+    @property
+    def pools(self) -> Mapping[PoolName, Scaler]:
+        """Those that are scaled, in the configuration's order; to be read and never changed."""
         ...
 
 
@@ -171,6 +187,11 @@ class Balancer(Protocol):
     @property
     def roster(self) -> Roster:
         """The backends, and how they are."""
+        ...
+
+    @property
+    def scaling(self) -> Scaling:
+        """How many backends pools are to have."""
         ...
 
     @property

@@ -1,11 +1,13 @@
-"""The metrics of what the supervisor knows of backends: who is well, what probes and DNS say."""
+"""The metrics of what the supervisor knows of backends: who is well, what probes say and others."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
 
-from l4proxy.control.discovery import DnsFault
+from l4proxy.control.discovery import DnsFault, DnsStatistics, KubernetesStatistics
+from l4proxy.control.found import Phase
+from l4proxy.kubernetes import ApiFault
 from l4proxy.telemetry.balancer import Balancer
 from l4proxy.telemetry.families import counter, gauge
 from routing import PoolName
@@ -22,6 +24,7 @@ def health_metrics(balancer: Balancer) -> Iterator[Metric]:
     yield _healthy(balancer)
     yield _probes(balancer)
     yield from _dns(balancer)
+    yield from _kubernetes(balancer)
 
 
 def _healthy(balancer: Balancer) -> Metric:
@@ -57,9 +60,37 @@ def _dns(balancer: Balancer) -> Iterator[Metric]:
         "dns_faults", "Questions that brought no address, by why.", (*labels, "fault"), ()
     )
     for pool, source, seen in balancer.roster.discoveries():
+        if not isinstance(seen, DnsStatistics):
+            continue
         addresses.add_metric((pool, source), seen.addresses)
         if seen.age is not None:
             age.add_metric((pool, source), seen.age)
         for fault in DnsFault:
             faults.add_metric((pool, source, fault.value), seen.faults.get(fault, 0))
     yield from (addresses, age, faults)
+
+
+def _kubernetes(balancer: Balancer) -> Iterator[Metric]:
+    labels = ("pool", "source")
+    endpoints = gauge(
+        "kubernetes_endpoints",
+        "Endpoints of a Service, by what they are ready for.",
+        (*labels, "phase"),
+        (),
+    )
+    age = gauge(
+        "kubernetes_age_seconds", "Since the API was last heard of; none: never.", labels, ()
+    )
+    faults = counter(
+        "kubernetes_faults", "Questions to the API that failed, by why.", (*labels, "fault"), ()
+    )
+    for pool, source, seen in balancer.roster.discoveries():
+        if not isinstance(seen, KubernetesStatistics):
+            continue
+        for phase in Phase:
+            endpoints.add_metric((pool, source, phase.value), seen.phases.get(phase, 0))
+        if seen.age is not None:
+            age.add_metric((pool, source), seen.age)
+        for fault in ApiFault:
+            faults.add_metric((pool, source, fault.value), seen.faults.get(fault, 0))
+    yield from (endpoints, age, faults)

@@ -13,8 +13,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from l4proxy.telemetry.balancer import Balancer, Seat
+from l4proxy.telemetry.claims import claim_metrics
 from l4proxy.telemetry.families import counter, gauge, single
 from l4proxy.telemetry.health import health_metrics
+from l4proxy.telemetry.scaling import scaling_metrics
 from l4proxy.telemetry.stickiness import stickiness_metrics
 from l4proxy.telemetry.tally import Tally, tally
 from l4proxy.telemetry.trust import trust_metrics
@@ -46,6 +48,8 @@ class BalancerCollector(Collector):
         yield from health_metrics(self._balancer)
         yield from stickiness_metrics(self._balancer)
         yield from trust_metrics(self._balancer)
+        yield from claim_metrics(self._balancer)
+        yield from scaling_metrics(self._balancer)
         yield from _daemon(self._balancer, counted)
 
 

@@ -1,4 +1,4 @@
-"""A plug-in of somebody else: built as a wheel, installed, used by a policy that names it."""
+"""Plug-ins of somebody else: built as a wheel, installed, used where they are named."""
 
 import importlib
 import json
@@ -74,7 +74,20 @@ def document(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_it_is_listed(installed: Path) -> None:
     """With its distribution and version, and not as one of ours."""
     ended = python("-m", "l4proxy", "plugins", "--json", beside=installed)
-    rows = {row["kind"]: row for row in json.loads(ended.out)["evidence"]}
+    listed = json.loads(ended.out)
+    targets = {
+        group: row["target"]
+        for group, rows in listed.items()
+        for row in rows
+        if not row["built_in"]
+    }
+    assert targets == {
+        "evidence": "acme_tee:AcmeTee",
+        "telemetry": "acme_scaling.telemetry:AcmeTelemetry",
+        "actuators": "acme_scaling.actuator:AcmeActuator",
+        "discovery": "acme_scaling.discovery:AcmeDiscovery",
+    }
+    rows = {row["kind"]: row for row in listed["evidence"]}
     assert rows["acme"] == {
         "kind": "acme",
         "distribution": "acme-tee",
@@ -115,6 +128,39 @@ def test_a_policy_that_does_not_name_it_never_imports_it(installed: Path, docume
     )
     ended = python("-c", code, beside=installed)
     assert ended.out.splitlines()[-1] == "False"
+
+
+CONFIG = """
+listeners: ["127.0.0.1:0"]
+routes: {app.example.com: app}
+pools:
+  app:
+    backends: [{discovery: {acme: {file: /run/acme/machines, every: 5s}}}]
+    telemetry: {source: {acme: {folder: /run/acme/load}}}
+    capacity: {sessions_per_backend: 100}
+    scaling: {min: 2, actuator: {acme: {file: /run/acme/wanted}}}
+"""
+
+
+WRONG = CONFIG.replace("every: 5s", "every: 5").replace("/wanted", "/../wanted")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        (CONFIG, 0, ("acme: {file: /run/acme/machines, every: 5s}",)),
+        (WRONG, 2, ("discovery.acme.every: found 5", "actuator.acme.file: found")),
+    ],
+)
+def test_a_configuration_that_names_them_uses_them(
+    installed: Path, tmp_path: Path, text: str, status: int, said: tuple[str, ...]
+) -> None:
+    """Their settings are read, and wrong ones have a place, as all others."""
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    ended = python("-m", "l4proxy", "check", config, beside=installed)
+    assert ended.status == status, ended.err
+    assert all(words in ended.out + ended.err for words in said), ended
 
 
 def test_its_author_can_test_it(installed: Path) -> None:

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from attestation import built_in_kinds
-from l4proxy.plugins import GROUP
+from l4proxy.plugins import Group
 from l4proxy.version import VERSION
 from tests.house.repository import PACKAGES, ROOT
 
@@ -63,8 +63,17 @@ def test_the_kinds_of_tee_are_entry_points(installed: Path) -> None:
     """Installing registers the built-in kinds as a plug-in's would be, each by its own name."""
     (metadata,) = installed.glob("l4proxy-*.dist-info")
     text = (metadata / "entry_points.txt").read_text()
-    found = {point.name: point.load()().name for point in _registered(text)}
+    found = {point.name: point.load()().name for point in _registered(text, Group.EVIDENCE)}
     assert found == {kind.name: kind.name for kind in built_in_kinds()}
+
+
+@pytest.mark.parametrize("group", Group)
+def test_every_built_in_part_can_be_loaded(installed: Path, group: Group) -> None:
+    """Each group has some, and each is registered by the name that it calls itself."""
+    (metadata,) = installed.glob("l4proxy-*.dist-info")
+    points = _registered((metadata / "entry_points.txt").read_text(), group)
+    assert points
+    assert [point.load()().name for point in points] == [point.name for point in points]
 
 
 def test_the_extra_for_tdx_is_offered(installed: Path) -> None:
@@ -92,11 +101,11 @@ def test_every_folder_of_python_is_type_checked() -> None:
     assert folders == set(settings["tool"]["mypy"]["files"])
 
 
-def _registered(text: str) -> list[EntryPoint]:
-    """The kinds of TEE in the text of a distribution's entry points."""
+def _registered(text: str, group: Group) -> list[EntryPoint]:
+    """The parts of a group in the text of a distribution's entry points."""
     parser = ConfigParser(delimiters="=")
     parser.read_string(text)
-    return [EntryPoint(name, value, GROUP) for name, value in parser[GROUP].items()]
+    return [EntryPoint(name, value, group) for name, value in parser[group].items()]
 
 
 def _python(*arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] = os.environ) -> str:

@@ -25,7 +25,7 @@ LAST_RETRY_SECONDS: Final = 60.0
 """The most of those seconds: who has failed for long costs a visit a minute."""
 
 ROUND: Final = 0.9
-"""The part of an epoch after which a peer proves itself again: so that it stays a member."""
+"""The part of its time as a member after which a peer proves itself again: so that it stays one."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Peers:
         trouble, why, retry = Trouble(what), "", FIRST_RETRY_SECONDS
         while True:
             try:
-                await self._visit(place)
+                entry = await self._visit(place)
             except Exception as error:  # noqa: BLE001 - what one peer sends must not end the agent
                 self._members.pop(place, None)
                 if why != (why := str(error)):
@@ -111,13 +111,16 @@ class Peers:
             else:
                 trouble.over()
                 retry = FIRST_RETRY_SECONDS
-                await asyncio.sleep(ROUND * self._settings.epoch)
+                # Its evidence may end before the epoch; a clock that was set counts for no more.
+                lasts = min(entry.until - self._clock(), self._settings.epoch)
+                await asyncio.sleep(max(ROUND * lasts, FIRST_RETRY_SECONDS))
 
-    async def _visit(self, place: Place) -> None:
+    async def _visit(self, place: Place) -> Entry:
         async with self._room:
             entry, result = await self._visitor.visit(place)
         self._members[place] = entry
         _log.info("peer %s: member: %s", place, called(result, entry.key))
+        return entry
 
 
 def _policy(path: Path) -> tuple[Policy, Kinds]:

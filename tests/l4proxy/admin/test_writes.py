@@ -18,6 +18,7 @@ from l4proxy.admin.replies import Answer
 from l4proxy.admin.server import serve_admin
 from l4proxy.admin.writes import MAX_BODY_BYTES, Change, Revoking, writer
 from l4proxy.control.drains import find_member
+from l4proxy.control.lineup import Drained
 from l4proxy.control.listeners import UnixListener
 from l4proxy.control.membership import Member, TooMany
 from l4proxy.control.plan import TooManyBackends
@@ -75,6 +76,12 @@ class Changed(FakeBalancer):
         pool, member = find_member(self.roster.roll, called)
         return Change(pool, member, version=4, in_force=self.in_force)
 
+    async def activate_backend(self, called: str) -> Change:
+        """Say that it is done, or what keeps it from being done."""
+        if self.error is not None:
+            raise self.error
+        return await self.undrain_backend(called)
+
 
 @contextlib.asynccontextmanager
 async def serving(answer: Answer, path: Path) -> AsyncIterator[Path]:
@@ -101,7 +108,7 @@ async def ask(
 ) -> tuple[int, dict[str, object]]:
     """Status and document of one request over the writable door."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    async with serving(writer(balancer), tmp_path / "admin.sock") as path:
+    async with serving(writer(balancer, balancer), tmp_path / "admin.sock") as path:
         return await asyncio.to_thread(_ask, path, method, page, body)
 
 
@@ -237,6 +244,17 @@ async def test_a_drain_is_taken_back(tmp_path: Path) -> None:
     assert balancer.drained == []
 
 
+async def test_a_backend_on_standby_is_activated(tmp_path: Path) -> None:
+    """The answer says who it is, and nothing of drains; one that is drained is a conflict."""
+    balancer = Changed()
+    page = "/api/v1/backends/app/a/activate"
+    status, answer = await ask(balancer, tmp_path, "POST", page, b"")
+    assert (status, answer["name"], "draining" in answer) == (200, "a", False)
+    assert (await ask(balancer, tmp_path, "POST", page, {"timeout": "1h"}))[0] == 400
+    balancer.error = Drained("found 'a' drained")
+    assert await ask(balancer, tmp_path, "POST", page, b"") == (409, {"error": "found 'a' drained"})
+
+
 @pytest.mark.parametrize(
     ("page", "document", "status", "said"),
     [
@@ -349,6 +367,7 @@ async def test_the_pages_are_there_too(tmp_path: Path) -> None:
         ("POST", DRAIN.format("a")),
         ("POST", DRAIN.format("app/a")),
         ("POST", "/api/v1/backends/a/undrain"),
+        ("POST", "/api/v1/backends/a/activate"),
         ("POST", "/api/v1/revocations"),
     ],
 )

@@ -1,6 +1,7 @@
 """Promises of `l4proxy.agent.agent`: sealed first, then served; and no start without a TEE."""
 
 import asyncio
+import logging
 import os
 import resource
 import signal
@@ -25,7 +26,7 @@ from attestation import (
 )
 from attestation.manifest import digest
 from l4proxy.agent import agent as module
-from l4proxy.agent import quotes
+from l4proxy.agent import quotes, renewal
 from l4proxy.agent.agent import AgentFailed, attester, prepare, run
 from l4proxy.agent.attesters import Simulated, TeeError
 from l4proxy.agent.files import CERTIFICATE, TICKET_KEY
@@ -33,6 +34,7 @@ from l4proxy.agent.libssl import UnsuitableSsl, export
 from l4proxy.agent.settings import Tee
 from l4proxy.evidence_wire import ALPN
 from tests.attestation.enclaves import MANIFEST
+from tests.l4proxy.agent.credentials import credentials
 from tests.l4proxy.agent.parts import (
     IMAGE,
     PATIENCE,
@@ -337,3 +339,21 @@ def test_telemetry_that_nobody_could_read_is_told(tmp_path: Path) -> None:
     for key in ("token_file", "client_ca"):
         with pytest.raises(AgentFailed, match="No such file"):
             run(settings(telemetry={**telemetry, key: str(tmp_path / "none")}))
+
+
+async def test_readers_whose_authority_is_gone_cost_no_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients get the renewed one, nobody asks for another, and the log says what is wrong."""
+    monkeypatch.setattr(renewal, "SHORTEST_SECONDS", 0.05)
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(credentials().chain)
+    telemetry = {"listen": "127.0.0.1:0", "metrics": ["l4proxy_agent_cpu"]}
+    asked = settings(telemetry={**telemetry, "client_ca": str(authority)})
+    with caplog.at_level(logging.INFO):
+        async with asyncio.timeout(PATIENCE), serving(replace(asked, renew=0.05)):
+            authority.unlink()
+            await soon(lambda: caplog.text.count("certificate: renewed") > 2)
+    assert caplog.text.count("telemetry: renewed certificate: ") == 1
+    assert "No such file" in caplog.text
+    assert "cannot be renewed" not in caplog.text

@@ -1,4 +1,4 @@
-"""`l4proxy drain`, `l4proxy undrain`: on a running daemon, or told why not."""
+"""`l4proxy drain`, `undrain` and `activate`: on a running daemon, or told why not."""
 
 from pathlib import Path
 
@@ -41,6 +41,8 @@ def test_a_backend_is_drained_and_undrained(
         assert main(["undrain", "app/a", *admin]) == 0
         assert capsys.readouterr().out == "undrained app/a at 127.0.0.1:9: in force\n"
         assert (balancer.backend("a") or {})["draining"] is False
+        assert main(["activate", "app/a", *admin]) == 0
+        assert capsys.readouterr().out == "activated app/a at 127.0.0.1:9: in force\n"
 
 
 def test_what_cannot_be_drained_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +62,7 @@ def test_what_cannot_be_drained_is_told(tmp_path: Path, capsys: pytest.CaptureFi
         assert (balancer.backend("a") or {})["draining"] is False
 
 
-@pytest.mark.parametrize("action", ["drain", "undrain"])
+@pytest.mark.parametrize("action", ["drain", "undrain", "activate"])
 def test_without_a_daemon_it_is_status_1(
     action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from l4proxy.admin.backends import backends_document
 from l4proxy.admin.client import AdminClient, AdminUnavailable
+from l4proxy.admin.scaling import scaling_document
 from l4proxy.admin.trust import attestation_document
 from l4proxy.admin.view import status_document
 from l4proxy.cli import overview
@@ -22,6 +23,7 @@ from l4proxy.dataplane import counters as names
 from routing import BackendName, PoolName
 from tests.l4proxy.control.attesting.enclave import KINDS, WRONG
 from tests.l4proxy.control.attesting.verdicts import BY_NONCE, NOW, verdict
+from tests.l4proxy.control.scaling.stand import Stand, configured
 from tests.l4proxy.telemetry.fake import FakeBalancer
 
 ROWS = [
@@ -42,6 +44,7 @@ class Asked(AdminClient):
         pages = {
             "/api/v1/status": status_document(balancer),
             "/api/v1/backends": backends_document(balancer, 0.0),
+            "/api/v1/scaling": scaling_document(balancer),
         }
         self._pages: Mapping[str, object] = pages
         self._left = looks * len(pages)
@@ -95,6 +98,14 @@ def test_drains_and_tickets_are_shown(capsys: pytest.CaptureFixture[str]) -> Non
     told = " ".join(capsys.readouterr().out.split())
     for part in ("draining,", "1:02:03", "4,321", "tickets:", "no_tickets"):
         assert part in told
+
+
+async def test_scaled_pools_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there are any."""
+    balancer = FakeBalancer()
+    balancer.scaling.pools = {PoolName("app"): Stand(configured()).scaler}
+    show(look(Asked(balancer, 1)))
+    assert "scaling app" in capsys.readouterr().out
 
 
 def test_what_is_zero_is_left_out() -> None:

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from l4proxy.cli import main
-from l4proxy.plugins import Plugin, installed
+from l4proxy.plugins import Group, Plugin, installed
 from l4proxy.version import VERSION
 
 Captured = pytest.CaptureFixture[str]
@@ -27,12 +27,13 @@ def test_a_kind_that_two_register_is_told(
 ) -> None:
     """Neither can be used, and both are named."""
     point = EntryPoint("nitro", "other:Tee", "l4proxy.evidence")
-    both = (*installed(), Plugin("nitro", "other:Tee", "other-tee", "1.0", point))
-    monkeypatch.setattr("l4proxy.plugins.installed", lambda: both)
+    other = Plugin(Group.EVIDENCE, "nitro", "other:Tee", "other-tee", "1.0", point)
+    both = {Group.EVIDENCE: (*installed(Group.EVIDENCE), other)}
+    monkeypatch.setattr("l4proxy.plugins.installed", lambda group: both.get(group, ()))
     assert main(["plugins", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["evidence"]
     unusable = [(row["kind"], row["distribution"]) for row in rows if not row["usable"]]
     assert unusable == [("nitro", "l4proxy"), ("nitro", "other-tee")]
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "140")
     main(["plugins"])
     assert capsys.readouterr().out.count("unusable: registered twice") == 2

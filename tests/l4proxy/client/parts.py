@@ -255,16 +255,21 @@ async def switch(to: int) -> AsyncIterator[Way]:
     way = Way(to)
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(HOST, way.to)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(copy(reader, back))
-                both.create_task(copy(there, writer))
-        finally:
-            back.transport.abort()
+        await lead(way.to, reader, writer)
 
     async with listening(forward) as way.port:
         yield way
+
+
+async def lead(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Lead a connection to a port."""
+    there, back = await asyncio.open_connection(HOST, port)
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(copy(reader, back))
+            both.create_task(copy(there, writer))
+    finally:
+        back.transport.abort()
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,10 +11,13 @@ from l4proxy.client import (
     AttestedClient,
     Basis,
     Fault,
+    NotAttested,
     OnSwitch,
     Reattest,
     Rules,
     Standing,
+    Strangers,
+    members,
 )
 from tests.l4proxy.agent.parts import KINDS, NAME, PATIENCE, policy
 from tests.l4proxy.client.parts import (
@@ -25,6 +28,7 @@ from tests.l4proxy.client.parts import (
     client,
     exchange,
     failing,
+    lead,
     listening,
     refused,
     serving,
@@ -275,3 +279,41 @@ async def test_an_exchange_is_whole() -> None:
     async with serving(Server()) as server:
         assert await exchange(client(), server.port) == SECRET
     assert server.heard == SECRET
+
+
+async def test_of_two_that_answer_at_once_one_stays() -> None:
+    """With `on_switch: refuse` connections that begin together reach one instance, not two."""
+    servers = Server(), Server()
+    ways = iter(servers)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await lead(next(ways).port, reader, writer)
+
+    asking = client(Rules(on_switch=OnSwitch.REFUSE, timeout=PATIENCE))
+    async with serving(servers[0]), serving(servers[1]), listening(forward) as port:
+        both = exchange(asking, port), exchange(asking, port)
+        found = await asyncio.gather(*both, return_exceptions=True)
+    [error] = [one for one in found if isinstance(one, NotAttested)]
+    assert error.fault is Fault.SWITCHED
+    assert sorted(bytes(server.heard) for server in servers) == [b"", SECRET]
+
+
+async def test_who_was_vouched_for_is_no_known_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `on_switch: allow` who has never proved itself to this client does so."""
+    monkeypatch.setattr(members, "MAX_SETS", 0)
+    other, third = Server(without_tickets(Enclave())), Server()
+    one = Server(members=lambda: [other.enclave.entry()])
+    rules = Rules(on_switch=OnSwitch.ALLOW, strangers=Strangers.REATTEST, timeout=PATIENCE)
+    async with serving(one), serving(other), serving(third), switch(one.port) as way:
+        asking = client(rules)
+        monkeypatch.setattr(members, "MAX_SETS", 1)
+        await account(asking, way.port)
+        way.to = other.port
+        assert (await account(asking, way.port)).basis is Basis.SET
+        way.to = one.port
+        await account(asking, way.port)
+        # The set of another target takes the place of this one's.
+        third.members = lambda: [other.enclave.entry()]
+        await account(asking, third.port)
+        way.to = other.port
+        assert (await account(asking, way.port)).basis is Basis.EXPORTER

@@ -96,6 +96,27 @@ async def test_a_closed_client_gives_no_streams() -> None:
         await client().open_connection(HOST, 1, NAME)
 
 
+async def test_a_protocol_that_cannot_be_made_leaves_nothing() -> None:
+    """Its connection is closed at once, and not some time later."""
+    over = asyncio.Event()
+    server = Server()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await server.serve(reader, writer)
+        finally:
+            over.set()
+
+    def fail() -> asyncio.Protocol:
+        raise ZeroDivisionError
+
+    async with listening(serve, server.enclave.context()) as port, client() as asking:
+        with pytest.raises(ZeroDivisionError):
+            await asking.create_connection(fail, HOST, port, NAME)
+        async with asyncio.timeout(PATIENCE):
+            await over.wait()
+
+
 async def test_nobody_is_there() -> None:
     """A refused dial is told with its target."""
     async with serving(Server()) as server:

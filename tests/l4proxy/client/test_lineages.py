@@ -43,11 +43,14 @@ def test_it_holds_for_its_time(now: float, utc: float, holds: bool) -> None:
 
 
 def test_a_member_ends_with_its_set() -> None:
-    """Whatever its evidence allows."""
+    """Whatever its evidence allows, and whichever clock is set back."""
     found = lineage()
     found.vouch = Vouch("enclave-a", 10.0, 30.0)
     assert found.holds(60.0, 10.0, 29.9)
     assert not found.holds(60.0, 10.0, 30.0)
+    found.vouch = Vouch("enclave-a", 10.0, 30.0, 40.0)
+    assert found.holds(60.0, 39.9, 10.0)
+    assert not found.holds(60.0, 40.0, 10.0)
 
 
 def test_what_was_refused_never_holds() -> None:

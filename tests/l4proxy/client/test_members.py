@@ -204,6 +204,22 @@ async def test_the_end_of_the_epoch() -> None:
     assert other.proofs == 1
 
 
+async def test_the_end_of_the_epoch_during_a_handshake() -> None:
+    """Whoever holds it up gains no time: the connection has to prove itself."""
+    ahead = [0.0]
+    asking = AttestedClient(policy(), REFUSE, kinds=KINDS, clock=lambda: time.time() + ahead[0])
+    other = Server()
+    one = Server(members=lambda: [other.enclave.entry()])
+    async with serving(one), serving(other), switch(one.port) as way:
+        await account(asking, way.port)
+        way.to = other.port
+        context = other.enclave.context()
+        context.sni_callback = lambda *_: ahead.append(ahead.pop() + 601.0)
+        async with serving(Server(other.enclave, context=context)) as slow:
+            way.to = slow.port
+            assert (await account(asking, way.port)).basis is Basis.EXPORTER
+
+
 async def test_no_set_is_as_good_as_none_asked_for() -> None:
     """Where the agent verifies no peers, every instance proves itself."""
     one, other = Server(), Server()
@@ -322,6 +338,7 @@ def test_a_clock_that_is_set_back_prolongs_nothing(own: Entry, sender: Lineage) 
     found = take(of_others(own, (0, 300)), sender, own, 3600.0, NOW)
     assert found is not None
     assert not found.holds(NOW.now + 300.0, AT + 1.0)
+    assert {place.ends for _, place in found.members.values()} == {NOW.now + 300.0}
 
 
 def test_the_set_of_an_old_epoch_is_none(own: Entry, sender: Lineage) -> None:

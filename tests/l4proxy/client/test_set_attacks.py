@@ -1,5 +1,6 @@
 """Attacks on the pre-verified set: each is refused by name, but for the one that a set allows."""
 
+import asyncio
 import ssl
 import time
 from dataclasses import replace
@@ -16,11 +17,14 @@ from tests.l4proxy.agent.credentials import made_key
 from tests.l4proxy.agent.parts import IMAGE, KINDS, NAME, PATIENCE, policy
 from tests.l4proxy.client.parts import (
     HOST,
+    SECRET,
     Enclave,
     Server,
     client,
     exchange,
     failing,
+    lead,
+    listening,
     refused,
     serving,
     switch,
@@ -51,6 +55,59 @@ async def test_a_key_that_leaked_from_a_member_will_do_until_the_epoch_ends() ->
             error = await refused(asking, thief)
     assert error.fault is Fault.REFUSED
     assert failing(error) == "exporter"
+
+
+async def test_a_ticket_of_the_thief_of_a_key_ends_with_the_epoch_too() -> None:
+    """Also where the key is that of the sender, which this client has proved by the exporter."""
+    ahead = [0.0]
+    leaked = made_key()
+    true = Server(Enclave(key=leaked), members=lambda: [Enclave().entry()])
+    thief = Server(Enclave(key=leaked))
+    asking = AttestedClient(policy(), REFUSE, kinds=KINDS, clock=lambda: time.time() + ahead[0])
+    async with serving(true), serving(thief), switch(true.port) as way:
+        thief.say = passing_on(true.port)
+        assert await exchange(asking, way.port)
+        way.to = thief.port
+        found = await asking.connect(HOST, way.port, NAME)
+        await found.stream.write(SECRET)
+        assert await found.stream.read()
+        found.close()
+        assert found.account.basis is Basis.SET
+        thief.heard.clear()
+        ahead[0] = 601.0
+        thief.port = way.port
+        error = await refused(asking, thief)
+    assert failing(error) == "exporter"
+
+
+async def test_a_ticket_of_the_thief_gains_nothing_by_a_later_proof() -> None:
+    """The enclave proves itself while he holds up another connection, until the set has ended."""
+    ahead = [0.0]
+    leaked = made_key()
+    true, thief = Server(Enclave(key=leaked)), Server(Enclave(key=leaked))
+    one = Server(members=lambda: [true.enclave.entry()])
+    asking = AttestedClient(policy(), REFUSE, kinds=KINDS, clock=lambda: time.time() + ahead[0])
+
+    async def hold_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ahead[0] = 601.0
+        way.to = true.port
+        await exchange(asking, way.port)
+        await lead(thief.port, reader, writer)
+
+    async with (
+        serving(true),
+        serving(one),
+        serving(thief),
+        listening(hold_up) as slow,
+        switch(one.port) as way,
+    ):
+        await exchange(asking, way.port)
+        way.to = thief.port
+        await exchange(asking, way.port)
+        thief.heard.clear()
+        way.to = slow
+        await exchange(asking, way.port)
+    assert not thief.heard
 
 
 @pytest.mark.parametrize("rules", [REFUSE, REATTEST])

@@ -1,7 +1,9 @@
 """A proved connection as asyncio has them: whole bytes, both halves, honest ends."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +13,16 @@ from l4proxy.client import ProvedTransport
 from l4proxy.client.transport import MAX_WRITE_BYTES
 from tests.l4proxy.agent.parts import NAME, PATIENCE, application, settings, soon
 from tests.l4proxy.agent.parts import serving as agent_serving
-from tests.l4proxy.client.parts import HOST, SECRET, Enclave, Server, client, proof, serving
+from tests.l4proxy.client.parts import (
+    HOST,
+    SECRET,
+    Enclave,
+    Server,
+    client,
+    listening,
+    proof,
+    serving,
+)
 
 MUCH = bytes(range(256)) * 20_000
 
@@ -136,6 +147,35 @@ async def test_a_connection_that_is_cut_off_has_not_ended() -> None:
     assert isinstance(lost, OSError)
     assert told.came == b"half an answer"
     assert "eof" not in told.words
+
+
+async def test_a_peer_that_has_gone_already_is_told_as_any_other() -> None:
+    """Reset behind its proof: there is a transport without its address, and then an error."""
+    server, may = Server(), asyncio.Event()
+
+    async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await proof(server.enclave, writer.get_extra_info("ssl_object")))
+        await may.wait()
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with listening(reset, server.enclave.context()) as port, asyncio.timeout(PATIENCE):
+        connection = await client().connect(HOST, port, NAME)
+        may.set()
+        await soon(lambda: not _named(connection.stream.socket))
+        told = Told()
+        transport = ProvedTransport(connection, told)
+        assert transport.get_extra_info("peername") is None
+        assert transport.get_extra_info("account") is connection.account
+        await transport.run()
+        assert isinstance(await told.lost, OSError)
+
+
+def _named(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.getpeername())
+    except OSError:
+        return False
 
 
 async def test_reading_can_pause() -> None:

@@ -1,8 +1,16 @@
-"""Backends: those with an address, and those that DNS finds."""
+"""Backends: those with an address, and those that DNS or Kubernetes finds."""
+
+from pathlib import Path
 
 import pytest
 
-from l4proxy.config import BackendSettings, DiscoverySettings, ProxyProtocol
+from l4proxy.config import (
+    BackendSettings,
+    DiscoverySettings,
+    DnsDiscoverySettings,
+    KubernetesDiscoverySettings,
+    ProxyProtocol,
+)
 from routing import Address
 from tests.l4proxy.config.texts import LEAST, messages_of, mistakes_of, parse
 
@@ -35,6 +43,7 @@ def test_a_backend_may_be_a_unix_socket(text: str) -> None:
         ("{address: '10.0.0.1:1', proxy_protocol: v1}", ProxyProtocol.V1),
         ("{dns: {name: a.b, port: 1}}", None),
         ("{dns: {name: a.b, port: 1}, proxy_protocol: v2}", ProxyProtocol.V2),
+        ("{kubernetes: {service: a, port: 1}, proxy_protocol: v2}", ProxyProtocol.V2),
     ],
 )
 def test_a_backend_may_differ_from_its_pool(text: str, header: ProxyProtocol | None) -> None:
@@ -45,7 +54,7 @@ def test_a_backend_may_differ_from_its_pool(text: str, header: ProxyProtocol | N
 def test_dns_is_asked_with_care_by_default() -> None:
     """The system's resolver, every ten seconds; no answer leads to this machine."""
     entry = entry_of("{dns: {name: Enclaves.Internal., port: 8443}}")
-    assert isinstance(entry, DiscoverySettings)
+    assert isinstance(entry, DnsDiscoverySettings)
     assert (entry.dns.name, entry.dns.port) == ("enclaves.internal", 8443)
     assert (entry.dns.resolver, entry.dns.allow_loopback, entry.dns.every) == (None, False, 10.0)
     assert entry.weight == 1
@@ -55,9 +64,28 @@ def test_dns_may_be_asked_otherwise() -> None:
     """Every setting is read."""
     dns = "{name: a.b, port: 1, resolver: '127.0.0.1:5353', allow_loopback: true, every: 1s}"
     entry = entry_of(f"{{dns: {dns}, weight: 3}}")
-    assert isinstance(entry, DiscoverySettings)
+    assert isinstance(entry, DnsDiscoverySettings)
     assert entry.dns.resolver == Address("127.0.0.1", 5353)
     assert (entry.dns.allow_loopback, entry.dns.every, entry.weight) == (True, 1.0, 3)
+
+
+def test_kubernetes_is_asked_as_a_pod_does_by_default() -> None:
+    """By its service account; no endpoint leads to this machine."""
+    entry = entry_of("{kubernetes: {service: default/enclaves, port: https}, weight: 3}")
+    assert isinstance(entry, KubernetesDiscoverySettings)
+    found = entry.kubernetes
+    assert (str(found.service), found.port, entry.weight) == ("default/enclaves", "https", 3)
+    assert (found.kubeconfig, found.allow_loopback) == (None, False)
+
+
+def test_kubernetes_may_be_asked_otherwise() -> None:
+    """Every setting is read; a Service may be in the namespace of the credentials."""
+    more = "kubeconfig: /etc/k, allow_loopback: true"
+    entry = entry_of(f"{{kubernetes: {{service: enclaves, port: 8443, {more}}}}}")
+    assert isinstance(entry, KubernetesDiscoverySettings)
+    found = entry.kubernetes
+    assert (found.service, found.port) == ((None, "enclaves"), 8443)
+    assert (found.kubeconfig, found.allow_loopback) == (Path("/etc/k"), True)
 
 
 @pytest.mark.parametrize("word", ["system", "'system'"])
@@ -105,6 +133,28 @@ def test_system_is_the_default_resolver(word: str) -> None:
         (
             "{dns: {name: a.b, port: 1}, name: x}",
             "3:43: pools.app[0].name: what DNS finds is called by its address: leave the name out",
+        ),
+        ("{kubernetes: {}}", "3:28: pools.app[0].kubernetes.service: is missing"),
+        ("{kubernetes: a/b}", "kubernetes: found 'a/b', expected a mapping {service, port, …}"),
+        (
+            "{kubernetes: {service: a/b/c, port: 1}}",
+            "kubernetes.service: found 'a/b/c', expected a Service, NAMESPACE/NAME",
+        ),
+        ("{kubernetes: {service: a/B, port: 1}}", "found 'a/B', expected a Service"),
+        ("{kubernetes: {service: a, port: 0}}", "port: found 0, expected the name of a port, or"),
+        ("{kubernetes: {service: a, port: '1'}}", "found '1', expected the name of a port"),
+        ("{kubernetes: {service: a, port: 1, every: 5s}}", "kubernetes.every: unknown key"),
+        (
+            "{kubernetes: {service: a, port: 1}, name: x}",
+            "pools.app[0].name: what Kubernetes finds is called by its pod: leave the name out",
+        ),
+        (
+            "{kubernetes: {service: a, port: 1}, address: '10.0.0.1:1'}",
+            "pools.app[0].address: a backend has an address or is found: leave out this",
+        ),
+        (
+            "{dns: {name: a.b, port: 1}, kubernetes: {service: a, port: 1}}",
+            "pools.app[0].kubernetes: a backend is found in one way: leave out this or `dns`",
         ),
         (
             "{address: '10.0.0.1:1', proxy_protocol: v3}",

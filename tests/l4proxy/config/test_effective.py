@@ -35,6 +35,12 @@ FULL = """
         passive_health: off
         proxy_protocol: v2
         source: [10.0.0.5, "2001:db8::5"]
+        telemetry:
+          url: "https://{host}:{port}/metrics"
+          token_file: /etc/token
+          client_certificate: /etc/client.pem
+          client_key: /etc/client.key
+          ca: /etc/ca.pem
       app:
         backends:
           - {address: "10.0.0.1:443", name: "off", weight: 256, proxy_protocol: v1}
@@ -43,6 +49,18 @@ FULL = """
         hash: maglev
         sticky: {routable_keys: [/etc/r.key], external_psks: {device: 'off', 'hex:00ff': 'off'}}
         capacity: {count: connections, sessions_per_backend: 5, connections_per_backend: off}
+        telemetry: {url: "http://{host}:9090/metrics", every: 10s, metrics: {queue: depth}}
+        scaling:
+          max: 5
+          sessions: {free: 3, mark: 2, pack: false}
+          metrics: {cpu: 70%, memory: 80%, requests: 500/s}
+          custom: {queue: {metric: queue, target: 10.5}}
+          forecast: off
+          schedules: [{starts: "0 8 * * 1-5", lasts: 10h, min: 3}]
+          grow: {backends: 2}
+          shrink: {percent: 20, every: 30s}
+          drain_timeout: 1h
+          park: off
         timeouts: {connect: 150ms, idle: 168h, half_closed: 1s, lifetime: 24h, keepalive: 5s}
     refusal: reset
     limits:
@@ -119,6 +137,8 @@ def test_every_default_is_shown() -> None:
                     "user_timeout": "2m",
                     "keepalive": "1m",
                 },
+                "telemetry": False,
+                "scaling": False,
             }
         },
         "refusal": "alert",

@@ -127,6 +127,13 @@ def test_what_dns_finds_has_no_instance_name() -> None:
     ]
 
 
+def test_what_kubernetes_finds_has_instance_names() -> None:
+    """Those of its pods, which a server name can say."""
+    backends = "{health: tcp, backends: [{kubernetes: {service: a, port: 1}}]}"
+    routes = "{'*.a.b': {pool: app, instance_name: true}}"
+    assert advice(LEAST.replace(ROUTES, routes).replace("[10.0.0.1:443]", backends)) == []
+
+
 def test_a_long_idle_timeout_is_pointed_at() -> None:
     """A client that is gone without a word keeps its room."""
     (said,) = advice(with_pool("timeouts: {idle: 24h}"))
@@ -212,3 +219,20 @@ def test_observing_is_pointed_at(health: str) -> None:
     (said,) = advice(with_pool(asked))
     assert said.startswith("pools.app.attestation.mode: observe")
     assert advice(with_pool(asked.replace("observe", "enforce"))) == []
+
+
+def test_a_pool_that_scaling_would_shrink_at_once_is_pointed_at() -> None:
+    """Backends that are written down, over the maximum, would only drain."""
+    text = with_pool("capacity: {sessions_per_backend: 9}\nscaling: {max: 1}")
+    assert advice(text) == []
+    (said,) = advice(
+        text.replace("[10.0.0.1:443]", "[10.0.0.1:443, 10.0.0.2:443]\n    health: tls")
+    )
+    assert said.startswith("pools.app.scaling.max: 2 backends are written here: over 1 of them")
+
+
+def test_breaking_sessions_is_pointed_at() -> None:
+    """Who says a deadline is told what it costs."""
+    scaling = "scaling: {drain_timeout: 1h}"
+    (said,) = advice(with_pool(f"capacity: {{sessions_per_backend: 9}}\n{scaling}"))
+    assert said.startswith("pools.app.scaling.drain_timeout: sessions that last longer than 1h")

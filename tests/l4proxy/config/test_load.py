@@ -52,7 +52,7 @@ EXPECTED = [
         15,
         14,
         "pools.app.balance",
-        "found 'roundrobin', expected affinity, least_sessions, random_two or round_robin",
+        "found 'roundrobin', expected affinity, least_sessions, random_two, round_robin or load",
     ),
     (16, 18, "pools.app.attestation.policy", "is missing"),
     (17, 20, "pools.app.health.type", "found 'tsl', expected tcp, tls or http (did you mean tls?)"),

@@ -165,8 +165,11 @@ def test_rules_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("balance: load", "6:14: pools.app.balance: load is not in this version"),
-        ("balance: roundrobin", "or round_robin (did you mean round_robin?)"),
+        (
+            "balance: load",
+            "6:5: pools.app.balance: load needs `telemetry` of this pool, which is off",
+        ),
+        ("balance: roundrobin", "or load (did you mean round_robin?)"),
         ("capacity: {count: clients}", "found 'clients', expected sessions or connections"),
         ("sticky: {reservation: 11m}", "expected a duration from 1s to 10m, or off"),
         ("sticky: {routable_keys: [key]}", "expected an absolute path"),

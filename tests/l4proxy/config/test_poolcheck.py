@@ -40,6 +40,10 @@ POOLS = "{app: [10.0.0.1:443]}"
             "[{dns: {name: a.b, port: 1}}, {dns: {name: A.b., port: 1}}]",
             "3:50: pools.app[1].dns: this pool asks DNS for this name and port already, on line 3",
         ),
+        (
+            "[{kubernetes: {service: a, port: b}}, {kubernetes: {service: a, port: b}}]",
+            "pools.app[1].kubernetes: this pool has this Service and port already, on line 3",
+        ),
     ],
 )
 def test_backends_of_a_pool_are_distinct(backends: str, said: str) -> None:
@@ -101,6 +105,8 @@ def test_an_external_identity_may_lead_to_what_dns_finds(backends: str, psks: st
     "backends",
     [
         "[{dns: {name: a.b, port: 1}}, {dns: {name: a.b, port: 2}}]",
+        "[{kubernetes: {service: a, port: 1}}, {kubernetes: {service: a, port: b}}]",
+        "[{kubernetes: {service: a, port: 1}},{kubernetes: {service: a, port: 1, kubeconfig: /k}}]",
         "[{dns: {name: a.b, port: 1}}, {dns: {name: a.b, port: 1, resolver: 10.0.0.2}}]",
         "[{address: 'unix:/a/x', name: x}, {address: 'unix:/b/x', name: y}]",
     ],
@@ -108,6 +114,13 @@ def test_an_external_identity_may_lead_to_what_dns_finds(backends: str, psks: st
 def test_different_backends_stand_together(backends: str) -> None:
     """Another port, another resolver, another name."""
     assert parse(LEAST.replace("[10.0.0.1:443]", backends)).pools
+
+
+@pytest.mark.parametrize("asked", ["{service: 5, port: 1}", "{service: a}", "5"])
+def test_a_broken_service_is_no_repetition(asked: str) -> None:
+    """What cannot be read is one mistake."""
+    entry = f"{{kubernetes: {asked}}}"
+    assert "already" not in messages_of(LEAST.replace("10.0.0.1:443", f"{entry}, {entry}"))
 
 
 @pytest.mark.parametrize("dns", ["{name: 5, port: 1}", "{name: a.b}", "5"])

@@ -32,10 +32,15 @@ Schema = TypedDict(
         "pattern": str,
         "minimum": int,
         "maximum": int,
+        "exclusiveMinimum": int,
     },
     total=False,
 )
 
+SCALED = (
+    "{min: 2, forecast: off, sessions: {free: 3, mark: 2}, park: off, drain_timeout: 1h, "
+    "grow: {backends: 2}, schedules: [{starts: '0 8 * * *', lasts: 1h, min: 3}]}"
+)
 SCHEMA: Schema = json.loads(schema_text())
 DEFINITIONS: dict[str, Schema] = json.loads(schema_text())["$defs"]
 
@@ -63,6 +68,8 @@ def fits_type(value: object, schema: Schema) -> bool:
             return re.search(schema.get("pattern", ""), value) is not None
         case ("boolean", bool()):
             return True
+        case "number", int() | float() if not isinstance(value, bool):
+            return value > schema["exclusiveMinimum"]
         case "integer", int() if not isinstance(value, bool):
             return schema["minimum"] <= value <= schema["maximum"]
         case _:
@@ -115,6 +122,8 @@ def test_the_schema_says_what_it_is() -> None:
         with_pool("health: {type: tcp, every: 1m}\nserver_name: a.b"),
         with_pool("attestation: off"),
         with_pool("attestation: {policy: a.yaml, mode: observe, revoked: ['chip:00112233']}"),
+        with_pool(f"capacity: {{sessions_per_backend: 9}}\nscaling: {SCALED}"),
+        with_pool("telemetry: {url: 'http://{host}:1/m', metrics: {a: b}}\nbalance: load"),
         LEAST.replace("[127.0.0.1:8443]", "[{address: '127.0.0.1:1', trusted: []}]"),
         LEAST.replace("10.0.0.1:443", "{dns: {name: a.b, port: 1, resolver: 10.0.0.2}, weight: 2}"),
         LEAST.replace("10.0.0.1:443", "{address: 'unix:/a', proxy_protocol: v1}"),
@@ -148,6 +157,10 @@ def test_what_loads_fits_the_schema(text: str) -> None:
         with_pool("attestation: {every: 5m}"),
         with_pool("drain: off"),
         with_pool("balance: roundrobin"),
+        with_pool("scaling: {mni: 2}"),
+        with_pool("scaling: {custom: {queue: {metric: queue, target: 0}}}"),
+        with_pool("scaling: {forecast: on}"),
+        with_pool("telemetry: http"),
         LEAST.replace("{app.example.com: app}", "{app.example.com: 5}"),
         LEAST.replace("{app.example.com: app}", "{app.example.com: {pool: app, alpn: ~}}"),
         LEAST.replace("[10.0.0.1:443]", "[]"),

@@ -78,3 +78,13 @@ def test_what_is_not_clear_is_told(called: str, error: type[MembershipError], sa
     """Nobody is drained by a guess."""
     with pytest.raises(error, match=said):
         find_member(roll(), called)
+
+
+def test_a_drain_has_an_owner() -> None:
+    """Scaling's may be taken back by scaling; an operator's word takes it over."""
+    drains = Drains()
+    drains.begin(APP, Member(A, HERE), None, by_scaling=True)
+    assert (drains.by_scaling((APP, A)), drains.by_operator((APP, A))) == (True, False)
+    drains.begin(APP, Member(A, HERE), 9.0)
+    assert (drains.by_scaling((APP, A)), drains.by_operator((APP, A))) == (False, True)
+    assert (drains.by_scaling((APP, B)), drains.by_operator((APP, B))) == (False, False)

@@ -8,8 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from l4proxy.control.found import Found, Phase
 from l4proxy.control.membership import (
     AlreadyThere,
+    Feed,
     Member,
     Membership,
     MembershipError,
@@ -31,6 +33,11 @@ def at(last: int, port: int = 443) -> Address:
     return Address(f"10.0.0.{last}", port)
 
 
+def seen(*addresses: Address) -> list[Found]:
+    """Return what a source tells that knows addresses alone."""
+    return [Found(address) for address in addresses]
+
+
 def named(name: str, last: int, weight: int = 1) -> Member:
     """Return a member."""
     return Member(BackendName(name), at(last), weight)
@@ -46,9 +53,9 @@ def names(membership: Membership) -> list[str]:
 
 def test_the_order_is_that_of_the_sources() -> None:
     """First the API's by name, then the configuration's as written, then DNS by address."""
-    pool = Membership([named("z", 1), named("y", 2)], {FIRST: 1, SECOND: 1})
-    pool.discovered(SECOND, [at(7)])
-    pool.discovered(FIRST, [at(10), at(9), Address("2001:db8::1", 443), at(9)])
+    pool = Membership([named("z", 1), named("y", 2)], {FIRST: Feed(), SECOND: Feed()})
+    pool.discovered(SECOND, seen(at(7)))
+    pool.discovered(FIRST, seen(at(10), at(9), Address("2001:db8::1", 443), at(9)))
     pool.put(named("b", 4))
     pool.put(named("a", 5))
     assert [(member.name, member.source) for member in pool.members()] == [
@@ -65,9 +72,9 @@ def test_the_order_is_that_of_the_sources() -> None:
 
 def test_of_two_at_one_address_the_earlier_source_wins() -> None:
     """The configuration hides what DNS finds, the API hides both; none is there twice."""
-    pool = Membership([named("a", 1)], {FIRST: 1, SECOND: 1})
-    pool.discovered(FIRST, [at(1), at(2), at(3)])
-    pool.discovered(SECOND, [at(3)])
+    pool = Membership([named("a", 1)], {FIRST: Feed(), SECOND: Feed()})
+    pool.discovered(FIRST, seen(at(1), at(2), at(3)))
+    pool.discovered(SECOND, seen(at(3)))
     pool.put(named("mine", 1, weight=3))
     pool.put(named("found", 2))
     assert names(pool) == ["found", "mine", "10.0.0.3:443"]
@@ -76,50 +83,63 @@ def test_of_two_at_one_address_the_earlier_source_wins() -> None:
 
 def test_of_two_of_one_name_the_earlier_source_wins() -> None:
     """A backend that is called like another's address hides what DNS finds there."""
-    pool = Membership([named("10.0.0.2:443", 1)], {FIRST: 1})
-    pool.discovered(FIRST, [at(2)])
+    pool = Membership([named("10.0.0.2:443", 1)], {FIRST: Feed()})
+    pool.discovered(FIRST, seen(at(2)))
     assert [member.address for member in pool.members()] == [at(1)]
 
 
 # --- discovery ------------------------------------------------------------------------------------
 
 
-def test_an_emptied_answer_removes_nothing() -> None:
-    """The last good set stays when a source finds nothing."""
-    pool = Membership([], {FIRST: 1})
-    pool.discovered(FIRST, [at(1)])
+def test_a_source_may_say_that_there_is_none() -> None:
+    """Then there is none: a source that does not know says nothing."""
+    pool = Membership([], {FIRST: Feed()})
+    pool.discovered(FIRST, seen(at(1)))
     version = pool.version
-    pool.discovered(FIRST, [])
-    assert (names(pool), pool.version) == (["10.0.0.1:443"], version)
+    pool.discovered(FIRST, seen())
+    assert (names(pool), pool.version) == ([], version + 1)
+
+
+def test_what_is_found_may_have_a_name_and_a_phase() -> None:
+    """They are the member's, and a change of the phase alone is one of the members."""
+    pool = Membership([], {FIRST: Feed(2, Source.KUBERNETES)})
+    pod = Found(at(1), BackendName("pod-a"), Phase.WAITING)
+    pool.discovered(FIRST, [pod, Found(at(1), BackendName("second"))])
+    member = Member(BackendName("pod-a"), at(1), 2, Source.KUBERNETES, phase=Phase.WAITING)
+    assert pool.members() == (member,)
+    version = pool.version
+    pool.discovered(FIRST, [pod._replace(phase=Phase.ELIGIBLE)])
+    assert pool.members() == (replace(member, phase=Phase.ELIGIBLE),)
+    assert pool.version == version + 1
 
 
 def test_a_new_answer_replaces_the_old_one() -> None:
     """What is no longer found is gone; what the API put stays."""
-    pool = Membership([], {FIRST: 1})
+    pool = Membership([], {FIRST: Feed()})
     pool.put(named("a", 1))
-    pool.discovered(FIRST, [at(2)])
-    pool.discovered(FIRST, [at(3)])
+    pool.discovered(FIRST, seen(at(2)))
+    pool.discovered(FIRST, seen(at(3)))
     assert names(pool) == ["a", "10.0.0.3:443"]
 
 
 def test_a_source_that_nobody_named_is_an_error() -> None:
     """Only the configuration's sources may name members, even none."""
     with pytest.raises(KeyError):
-        Membership([], {FIRST: 1}).discovered(SECOND, [])
+        Membership([], {FIRST: Feed()}).discovered(SECOND, seen())
 
 
 def test_what_does_not_fit_is_left_out_and_counted() -> None:
     """The places of all pools are shared; the lowest addresses get those that are left."""
     places = Places(limit=4)
     pool, other = (
-        Membership([named("a", 1)], {FIRST: 1}, places),
-        Membership([], {SECOND: 1}, places),
+        Membership([named("a", 1)], {FIRST: Feed()}, places),
+        Membership([], {SECOND: Feed()}, places),
     )
-    other.discovered(SECOND, [at(1), at(2)])
-    pool.discovered(FIRST, [at(9), at(8), at(7)])
+    other.discovered(SECOND, seen(at(1), at(2)))
+    pool.discovered(FIRST, seen(at(9), at(8), at(7)))
     assert (names(pool), pool.left_out, places.free) == (["a", "10.0.0.7:443"], 2, 0)
-    other.discovered(SECOND, [at(1)])
-    pool.discovered(FIRST, [at(9), at(8), at(7)])
+    other.discovered(SECOND, seen(at(1)))
+    pool.discovered(FIRST, seen(at(9), at(8), at(7)))
     assert (pool.left_out, places.free) == (1, 0)
 
 
@@ -148,9 +168,9 @@ def test_the_same_put_again_changes_nothing() -> None:
 )
 def test_what_is_taken_cannot_be_put(member: Member) -> None:
     """A name has one address, and an address of the API one name; nothing changes."""
-    pool = Membership([named("static", 1)], {FIRST: 1})
+    pool = Membership([named("static", 1)], {FIRST: Feed()})
     pool.put(named("mine", 2))
-    pool.discovered(FIRST, [at(3)])
+    pool.discovered(FIRST, seen(at(3)))
     before = (pool.members(), pool.version)
     with pytest.raises(AlreadyThere, match="delete it first"):
         pool.put(member)
@@ -159,8 +179,8 @@ def test_what_is_taken_cannot_be_put(member: Member) -> None:
 
 def test_a_put_beyond_all_places_is_refused() -> None:
     """Nobody is pushed out for a newcomer, but one that is there may be taken over."""
-    pool = Membership([], {FIRST: 1}, Places(limit=2))
-    pool.discovered(FIRST, [at(1), at(2)])
+    pool = Membership([], {FIRST: Feed()}, Places(limit=2))
+    pool.discovered(FIRST, seen(at(1), at(2)))
     with pytest.raises(TooMany, match="all 2 places"):
         pool.put(named("a", 3))
     pool.put(named("a", 2))
@@ -178,8 +198,8 @@ def test_a_deletion_is_told_whom_it_removed() -> None:
 
 def test_a_deletion_removes_what_was_hidden_too() -> None:
     """Who deletes a backend does not meet it again under another name."""
-    pool = Membership([named("a", 1)], {FIRST: 1})
-    pool.discovered(FIRST, [at(1), at(2)])
+    pool = Membership([named("a", 1)], {FIRST: Feed()})
+    pool.discovered(FIRST, seen(at(1), at(2)))
     pool.put(named("mine", 1))
     pool.delete(BackendName("mine"))
     assert names(pool) == ["10.0.0.2:443"]
@@ -187,13 +207,13 @@ def test_a_deletion_removes_what_was_hidden_too() -> None:
 
 def test_a_deletion_of_what_dns_found_holds_while_it_is_found() -> None:
     """An address that left the answer and came back is another enclave's."""
-    pool = Membership([], {FIRST: 1})
-    pool.discovered(FIRST, [at(1), at(2)])
+    pool = Membership([], {FIRST: Feed()})
+    pool.discovered(FIRST, seen(at(1), at(2)))
     pool.delete(BackendName("10.0.0.1:443"))
-    pool.discovered(FIRST, [at(1), at(2), at(3)])
+    pool.discovered(FIRST, seen(at(1), at(2), at(3)))
     assert names(pool) == ["10.0.0.2:443", "10.0.0.3:443"]
-    pool.discovered(FIRST, [at(3)])
-    pool.discovered(FIRST, [at(1), at(3)])
+    pool.discovered(FIRST, seen(at(3)))
+    pool.discovered(FIRST, seen(at(1), at(3)))
     assert names(pool) == ["10.0.0.1:443", "10.0.0.3:443"]
 
 
@@ -210,12 +230,12 @@ def test_what_was_deleted_may_be_put() -> None:
 
 def test_a_reload_keeps_what_the_configuration_does_not_say() -> None:
     """Puts and answers of sources that remain stay; deletions and other sources end."""
-    old = Membership([named("a", 1)], {FIRST: 1, SECOND: 1})
+    old = Membership([named("a", 1)], {FIRST: Feed(), SECOND: Feed()})
     old.put(named("mine", 5))
-    old.discovered(FIRST, [at(6)])
-    old.discovered(SECOND, [at(7)])
+    old.discovered(FIRST, seen(at(6)))
+    old.discovered(SECOND, seen(at(7)))
     old.delete(BackendName("a"))
-    new = Membership([named("a", 1), named("b", 2)], {FIRST: 1})
+    new = Membership([named("a", 1), named("b", 2)], {FIRST: Feed()})
     new.inherit(old)
     assert names(new) == ["mine", "a", "b", "10.0.0.6:443"]
     assert new.version == old.version + 1
@@ -223,9 +243,9 @@ def test_a_reload_keeps_what_the_configuration_does_not_say() -> None:
 
 def test_a_reload_without_a_change_is_no_new_version() -> None:
     """The version grows only with the members."""
-    old = Membership([named("a", 1)], {FIRST: 1})
-    old.discovered(FIRST, [at(6)])
-    new = Membership([named("a", 1)], {FIRST: 1})
+    old = Membership([named("a", 1)], {FIRST: Feed()})
+    old.discovered(FIRST, seen(at(6)))
+    new = Membership([named("a", 1)], {FIRST: Feed()})
     new.inherit(old)
     assert (new.members(), new.version) == (old.members(), old.version)
 
@@ -260,10 +280,10 @@ def test_a_deletion_takes_what_was_hidden_at_another_members_address() -> None:
 
 def test_a_deletion_after_a_reload_leaves_what_dns_finds_at_the_hidden_address() -> None:
     """Neither the API's backend nor the configuration's of that name stays; what DNS found does."""
-    old = Membership([], {FIRST: 1})
+    old = Membership([], {FIRST: Feed()})
     old.put(named("n", 9))
-    old.discovered(FIRST, [at(1)])
-    new = Membership([named("n", 1)], {FIRST: 1})
+    old.discovered(FIRST, seen(at(1)))
+    new = Membership([named("n", 1)], {FIRST: Feed()})
     new.inherit(old)
     assert names(new) == ["n", "10.0.0.1:443"]
     new.delete(BackendName("n"))
@@ -272,18 +292,18 @@ def test_a_deletion_after_a_reload_leaves_what_dns_finds_at_the_hidden_address()
 
 def test_a_deletion_holds_for_what_is_found_later() -> None:
     """DNS does not bring back at once what the configuration named and somebody deleted."""
-    pool = Membership([named("a", 1)], {FIRST: 1})
+    pool = Membership([named("a", 1)], {FIRST: Feed()})
     pool.delete(BackendName("a"))
-    pool.discovered(FIRST, [at(1), at(2)])
+    pool.discovered(FIRST, seen(at(1), at(2)))
     assert names(pool) == ["10.0.0.2:443"]
 
 
 def test_a_deletion_of_what_only_the_api_named_leaves_no_trace() -> None:
     """What DNS finds later at the address of a backend that is gone is another one."""
-    pool = Membership([], {FIRST: 1})
+    pool = Membership([], {FIRST: Feed()})
     pool.put(named("a", 1))
     pool.delete(BackendName("a"))
-    pool.discovered(FIRST, [at(1)])
+    pool.discovered(FIRST, seen(at(1)))
     assert names(pool) == ["10.0.0.1:443"]
 
 
@@ -329,9 +349,9 @@ LIMIT: Final = 6
 
 def test_what_is_found_has_the_weight_of_its_source() -> None:
     """Of two sources that found an address the first counts, and says so."""
-    pool = Membership([], {FIRST: 3, SECOND: 2})
-    pool.discovered(SECOND, [at(1), at(2)])
-    pool.discovered(FIRST, [at(2)])
+    pool = Membership([], {FIRST: Feed(3), SECOND: Feed(2)})
+    pool.discovered(SECOND, seen(at(1), at(2)))
+    pool.discovered(FIRST, seen(at(2)))
     assert {member.address: member.weight for member in pool.members()} == {at(2): 3, at(1): 2}
     assert [pool.found_by(at(number)) for number in (1, 2, 3)] == [SECOND, FIRST, None]
 
@@ -344,22 +364,17 @@ class Lives(RuleBasedStateMachine):
         """Start with a configuration."""
         self.places = Places(LIMIT)
         self.pools = [
-            Membership(static, {FIRST: 1, SECOND: 1}, self.places),
-            Membership([], {FIRST: 1, SECOND: 1}, self.places),
+            Membership(static, {FIRST: Feed(), SECOND: Feed()}, self.places),
+            Membership([], {FIRST: Feed(), SECOND: Feed()}, self.places),
         ]
         self.good: list[dict[SourceName, set[Address]]] = [{}, {}]
         self.deletions = False
 
     @rule(pool=POOLS, source=st.sampled_from([FIRST, SECOND]), addresses=ADDRESSES)
     def discover(self, pool: int, source: SourceName, addresses: list[Address]) -> None:
-        """A source finds something, or nothing: then all stays as it was."""
-        membership = self.pools[pool]
-        before = (membership.members(), membership.version)
-        membership.discovered(source, addresses)
-        if addresses:
-            self.good[pool][source] = set(addresses)
-        else:
-            assert (membership.members(), membership.version) == before
+        """A source finds something, or says that there is nothing."""
+        self.pools[pool].discovered(source, seen(*addresses))
+        self.good[pool][source] = set(addresses)
 
     @rule(pool=POOLS, member=MEMBERS)
     def put(self, pool: int, member: Member) -> None:
@@ -394,7 +409,7 @@ class Lives(RuleBasedStateMachine):
     def reload(self, static: list[Member]) -> None:
         """A new configuration takes over, or fails and leaves the old one."""
         places = Places(LIMIT)
-        sources = {FIRST: 1, SECOND: 1}
+        sources = {FIRST: Feed(), SECOND: Feed()}
         made = [Membership(static, sources, places), Membership([], sources, places)]
         before = [pool.members() for pool in self.pools]
         try:

@@ -7,6 +7,7 @@ import pytest
 
 from l4proxy.config import parse_config
 from l4proxy.control import plan as module
+from l4proxy.control.found import Found, Phase
 from l4proxy.control.membership import Member
 from l4proxy.control.plan import (
     Cells,
@@ -30,6 +31,7 @@ from l4proxy.snapshot import (
 )
 from l4proxy.snapshot_cbor import decode_snapshot, encode_snapshot
 from routing import (
+    NO_MARK,
     Address,
     Backend,
     BackendIndex,
@@ -39,6 +41,7 @@ from routing import (
     ExternalPsks,
     Hashing,
     HostPattern,
+    Mark,
     OpenConnections,
     PoolName,
     Route,
@@ -164,6 +167,38 @@ pools:
     session: {idle: 1m}
     capacity: {count: connections}
 """
+
+
+@pytest.mark.parametrize(
+    ("phase", "healthy", "active", "draining"),
+    [
+        (Phase.ELIGIBLE, True, True, False),
+        (Phase.HELD, True, False, False),
+        (Phase.DRAINING, True, True, True),
+        (Phase.WAITING, False, True, False),
+    ],
+)
+def test_what_a_source_says_of_a_backend_counts(
+    phase: Phase, healthy: bool, active: bool, draining: bool
+) -> None:
+    """Held ones get no new session, draining ones are on their way out, waiting ones get nothing.
+
+    An operator's drain and a probe's verdict stand all the same.
+    """
+    text = PLAIN.replace('["127.0.0.1:443"]', "[{kubernetes: {service: s, port: 443}}]")
+    config = parse_config(text, "plan")
+    roll = Roll(config)
+    (source,) = (name for _, name in roll.sources())
+    roll.discovered(APP, source, [Found(Address("10.0.0.1", 443), BackendName("a"), phase)])
+    for standing, well, drained in (
+        (Standing(roll), True, False),
+        (Standing(roll, usable={APP: frozenset()}), False, False),
+        (Standing(roll, drains={(APP, BackendName("a")): None}), True, True),
+    ):
+        (backend,) = plan(config, Cells(), ROOM, standing).pools.pools[APP].backends
+        assert backend.healthy is (healthy and well)
+        assert backend.active is active
+        assert backend.draining is (draining or drained)
 
 
 def test_what_holds_sessions_is_in_the_snapshot() -> None:
@@ -331,3 +366,53 @@ def test_a_plan_beyond_the_cells_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "MAX_BACKENDS", 2)
     with pytest.raises(TooManyBackends):
         plan(parse_config(RICH, "rich"), Cells(), ROOM)
+
+
+def test_scaling_is_told_to_workers() -> None:
+    """Who rests, when whom wakes, how long a hello waits, and the load that backends claim."""
+    text = """
+listeners: ["127.0.0.1:8443"]
+routes: {app.example.com: app, api.example.com: api}
+pools:
+  app:
+    backends: [{address: "127.0.0.1:1", name: a}, {address: "127.0.0.1:2", name: b}]
+    capacity: {sessions_per_backend: 9}
+    scaling: {park: 7s}
+  api: ["127.0.0.1:3"]
+"""
+    config = parse_config(text, "scaled")
+    resting, mark = BackendName("b"), Mark(1, (BackendName("b"),))
+    standing = Standing(
+        Roll(config), resting={(APP, resting)}, marks={APP: mark}, loads={(APP, resting): 0.5}
+    )
+    snapshot = plan(config, Cells(), ROOM, standing)
+    app, api = snapshot.pools.pools[APP], snapshot.pools.pools[API]
+    assert [(each.active, each.load) for each in app.backends] == [(True, None), (False, 0.5)]
+    assert (app.mark, app.park) == (mark, 7.0)
+    assert (api.mark, api.park, api.backends[0].active) == (NO_MARK, 0.0, True)
+    assert decode_snapshot(encode_snapshot(snapshot)).pools.pools[APP] == app
+
+
+def test_no_mark_wakes_who_goes_by_the_word_of_who_found_it() -> None:
+    """Nor one that only keeps its sessions."""
+    text = PLAIN.replace('["127.0.0.1:443"]', "[{dns: {name: a.b, port: 1}}]")
+    roll = Roll(parse_config(text, "found"))
+    ((pool, source),) = roll.sources()
+    phases = (Phase.ELIGIBLE, Phase.DRAINING, Phase.HELD, Phase.ELIGIBLE)
+    names = [BackendName(name) for name in "abcd"]
+    found = [
+        Found(Address("10.0.0.1", port), name, phase)
+        for port, (name, phase) in enumerate(zip(names, phases, strict=True), 1)
+    ]
+    roll.discovered(pool, source, found)
+    standing = Standing(roll, marks={APP: Mark(1, tuple(names))})
+    snapshot = plan(parse_config(text, "found"), Cells(), ROOM, standing)
+    assert snapshot.pools.pools[APP].mark == Mark(1, (names[0], names[3]))
+
+
+def test_a_backend_without_a_cell_is_known_to_have_none() -> None:
+    """It is in no plan yet."""
+    cells = Cells()
+    cells.assign([(APP, BackendName("a"))])
+    assert cells.get((APP, BackendName("a"))) == cells[APP, BackendName("a")]
+    assert cells.get((APP, BackendName("b"))) is None

@@ -3,6 +3,7 @@
 import pytest
 
 from l4proxy.config import parse_config
+from l4proxy.control.found import Found
 from l4proxy.control.membership import AlreadyThere, Member, Source, SourceName, TooMany, Unknown
 from l4proxy.control.roll import Roll, UnknownPool
 from l4proxy.limits import MAX_BACKENDS
@@ -38,6 +39,11 @@ def at(number: int) -> Address:
     return Address(f"10.0.9.{number}", 8443)
 
 
+def seen(*addresses: Address) -> list[Found]:
+    """What a source tells that knows addresses alone."""
+    return [Found(address) for address in addresses]
+
+
 def names(found: Roll, pool: PoolName = APP) -> list[str]:
     """Who exists."""
     return [member.name for member in found.members(pool)]
@@ -58,8 +64,8 @@ def test_the_configuration_is_on_the_roll() -> None:
 def test_what_is_found_has_the_weight_and_header_of_its_entry() -> None:
     """Of two entries that found an address the first speaks; the pool's header stands in."""
     found = roll()
-    found.discovered(APP, OTHER, [at(1), at(2)])
-    found.discovered(APP, FOUND, [at(1)])
+    found.discovered(APP, OTHER, seen(at(1), at(2)))
+    found.discovered(APP, FOUND, seen(at(1)))
     first, second = found.members(APP)[3:]
     assert [(each.address, each.weight) for each in (first, second)] == [(at(1), 5), (at(2), 1)]
     headers = found.headers(APP)
@@ -112,8 +118,8 @@ def test_a_reload_keeps_what_was_put_and_found() -> None:
     old = roll()
     old.put(APP, Member(BackendName("new"), at(9)))
     old.put(API, Member(BackendName("lost"), at(9)))
-    old.discovered(APP, FOUND, [at(1)])
-    old.discovered(APP, OTHER, [at(2)])
+    old.discovered(APP, FOUND, seen(at(1)))
+    old.discovered(APP, OTHER, seen(at(2)))
     text = TEXT.replace("  api: [", "  # [").replace(", api.example.com: api", "")
     new = roll(text.replace("allow_loopback: true", "allow_loopback: false"))
     new.inherit(old)
@@ -141,6 +147,22 @@ def test_what_finds_no_place_is_told() -> None:
     """Addresses found beyond the places of all pools are counted for their pool."""
     ports = ", ".join(f'"10.1.0.1:{port}"' for port in range(1, MAX_BACKENDS - 4))
     found = roll(TEXT.replace('api: ["10.0.1.1:1"]', f"api: [{ports}]"))
-    found.discovered(APP, FOUND, [at(1), at(2), at(3), at(4)])
+    found.discovered(APP, FOUND, seen(at(1), at(2), at(3), at(4)))
     assert names(found)[3:] == [str(at(1)), str(at(2))]
     assert (found.left_out(APP), found.left_out(API)) == (2, 0)
+
+
+def test_endpoints_of_kubernetes_are_a_source_like_any_other() -> None:
+    """What is asked of which API tells it from others; its members say who found them."""
+    more = (
+        "      - {kubernetes: {service: default/enclaves, port: https}, weight: 7}\n"
+        "      - kubernetes: {service: enclaves, port: 8443, kubeconfig: /k,"
+        " allow_loopback: true}\n"
+    )
+    found = roll(TEXT.replace("  api: [", f"{more}  api: ["))
+    first = SourceName("kubernetes:default/enclaves:https")
+    second = SourceName("kubernetes:enclaves:8443@/k+loopback")
+    assert list(found.sources())[2:] == [(APP, first), (APP, second)]
+    found.discovered(APP, first, [Found(at(1), BackendName("pod-a"))])
+    member = found.members(APP)[-1]
+    assert (member.name, member.weight, member.source) == ("pod-a", 7, Source.KUBERNETES)

@@ -12,7 +12,8 @@ import pytest
 from l4proxy.config import Config, parse_config
 from l4proxy.control import roster as module
 from l4proxy.control.attesting.policies import Policies, load_policies
-from l4proxy.control.discovery import DnsDiscovery
+from l4proxy.control.discovery import Changed, DnsDiscovery, DnsStatistics
+from l4proxy.control.found import Phase
 from l4proxy.control.membership import AlreadyThere, Member, TooMany, Unknown
 from l4proxy.control.roll import UnknownPool
 from l4proxy.control.roster import Roster
@@ -24,9 +25,13 @@ from l4proxy.messages import Report
 from routing import Address, BackendName, PoolName
 from routing.health import HealthReason
 from tests.e2e.backends import Backend
+from tests.kubernetes_api.access import write_kubeconfig
+from tests.kubernetes_api.server import ApiServer
 from tests.l4proxy.control.attesting.enclave import TEE, WRONG, Enclave, new_key, write_policy
 from tests.l4proxy.control.attesting.enclave import running as enclave_running
 from tests.l4proxy.control.discovery.dns_server import DnsServer, records, serve_dns
+from tests.l4proxy.control.discovery.test_endpoints import endpoint, slice_
+from tests.l4proxy.control.discovery.test_kubernetes import labelled
 from tests.l4proxy.control.servers import free_port, make_certificate
 from tests.l4proxy.control.tickets.stacks import Rotating
 from tests.l4proxy.control.tickets.stacks import plain as plain_name
@@ -164,6 +169,28 @@ async def test_what_dns_finds_is_there() -> None:
     assert roster.left_out(APP) == 0
 
 
+async def test_what_kubernetes_finds_is_there(tmp_path: Path) -> None:
+    """By the names of pods; what they are ready for counts, and a pod that boots is known."""
+    async with ApiServer().running() as server:
+        kubeconfig = write_kubeconfig(tmp_path / "k", server)
+        asked = f"service: enclaves, port: https, kubeconfig: {kubeconfig}"
+        roster = Roster(
+            config(f"{{backends: [{{kubernetes: {{{asked}}}}}], sticky: off}}"), Totals()
+        )
+        slices = slice_(endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b", ready=False))
+        server.add("endpointslices", "s", labelled(slices))
+        async with running(roster):
+            await until(lambda: names(roster) == ["a", "b"])
+            phases = [member.phase for member in roster.members(APP)]
+            assert phases == [Phase.ELIGIBLE, Phase.WAITING]
+            await until(lambda: server.watches.open)
+            server.change("endpointslices", "s", labelled(slice_()))
+            await until(lambda: names(roster) == [])
+            ((pool, source, seen),) = roster.discoveries()
+    assert (pool, source) == (APP, f"kubernetes:enclaves:https@{kubeconfig}")
+    assert (seen.addresses, seen.fault) == (0, None)
+
+
 async def test_a_source_is_kept_over_a_reload_that_does_not_change_it() -> None:
     """Equal sources go on; another one begins anew, with what was found until it knows better."""
     async with serve_dns(records({"A": ["10.0.0.1"]})) as server:
@@ -175,6 +202,7 @@ async def test_a_source_is_kept_over_a_reload_that_does_not_change_it() -> None:
             roster.adopt(first, roster.succeed(first))
             assert names(roster) == ["10.0.0.1:443"]
             ((_, _, seen),) = roster.discoveries()
+            assert isinstance(seen, DnsStatistics)
             assert (seen.rounds, len(server.queries)) == (1, asked)
             other = config(looked_up(server).replace("every: 1s", "every: 2s"))
             roster.adopt(other, roster.succeed(other))
@@ -204,7 +232,7 @@ async def test_a_bug_in_discovery_ends_nothing(
     real = DnsDiscovery.watch
     failures = iter([ZeroDivisionError()])
 
-    async def watch(self: DnsDiscovery, changed: Callable[[frozenset[Address]], None]) -> None:
+    async def watch(self: DnsDiscovery, changed: Changed) -> None:
         for error in failures:
             raise error
         await real(self, changed)
@@ -408,3 +436,13 @@ async def test_a_ticket_key_that_two_hold_bars_both(tmp_path: Path) -> None:
             roster.learner.registry.share(APP, B, [plain_name("red")], now)
             await until(lambda: roster.standing().barred == {(APP, A): -math.inf})
             assert roster.attestor.trusts(APP)[A].reason.startswith("ticket_names")
+
+
+async def test_a_pool_is_complete_when_all_its_sources_have_answered() -> None:
+    """One that only the configuration names is from the beginning."""
+    assert Roster(config(TWO), Totals()).complete(APP)
+    async with serve_dns(records({"A": ["10.0.0.1"]})) as server:
+        roster = Roster(config(looked_up(server)), Totals())
+        assert not roster.complete(APP)
+        async with running(roster):
+            await until(lambda: roster.complete(APP))

@@ -15,6 +15,7 @@ import pytest
 
 from l4proxy.config import ConfigError, load_config
 from l4proxy.control import plan as plan_module
+from l4proxy.control import publisher
 from l4proxy.control import roster as roster_module
 from l4proxy.control import supervisor as module
 from l4proxy.control.attesting.revoked import MAX_REVOCATIONS, TooManyRevocations
@@ -233,29 +234,31 @@ async def test_a_backend_is_put_and_deleted(path: Path) -> None:
     """When the answer comes, every worker decides by the change."""
     async with running(path) as supervisor:
         member = Member(BackendName("new"), Address("127.0.0.1", 2), 3)
-        change = await supervisor.put_backend(APP, member)
+        change = await supervisor.changes.put_backend(APP, member)
         assert (change.created, change.in_force) == (True, True)
         assert supervisor.seats[0].applied >= change.version > 1
         assert backends(supervisor) == ["new", "127.0.0.1:1"]
-        again = await supervisor.put_backend(APP, member)
+        again = await supervisor.changes.put_backend(APP, member)
         assert (again.created, again.in_force) == (False, True)
-        gone = await supervisor.delete_backend(APP, BackendName("127.0.0.1:1"))
+        gone = await supervisor.changes.delete_backend(APP, BackendName("127.0.0.1:1"))
         assert gone.in_force
         assert backends(supervisor) == ["new"]
         with pytest.raises(MembershipError, match="no backend"):
-            await supervisor.delete_backend(APP, BackendName("127.0.0.1:1"))
+            await supervisor.changes.delete_backend(APP, BackendName("127.0.0.1:1"))
 
 
 async def test_a_change_that_a_worker_does_not_hear_of_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that stands still delays the answer no longer than its bound."""
-    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(publisher, "SETTLE_SECONDS", 0.2)
     async with running(path) as supervisor:
         pid = supervisor.seats[0].pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        change = await supervisor.put_backend(APP, Member(BackendName("new"), Address("::1", 2)))
+        change = await supervisor.changes.put_backend(
+            APP, Member(BackendName("new"), Address("::1", 2))
+        )
         assert not change.in_force
         os.kill(pid, signal.SIGCONT)
         await until(lambda: supervisor.seats[0].applied >= change.version)
@@ -279,7 +282,7 @@ async def test_without_cells_a_put_changes_nothing(
     async with running(path) as supervisor:
         monkeypatch.setattr(plan_module, "MAX_BACKENDS", 1)
         with pytest.raises(TooManyBackends):
-            await supervisor.put_backend(APP, Member(BackendName("new"), Address("::1", 2)))
+            await supervisor.changes.put_backend(APP, Member(BackendName("new"), Address("::1", 2)))
         assert backends(supervisor) == ["127.0.0.1:1"]
 
 
@@ -347,19 +350,22 @@ async def test_a_backend_is_drained_and_undrained(path: Path) -> None:
         def backend() -> Backend:
             return supervisor.snapshot.pools.pools[APP].backends[0]
 
-        change = await supervisor.drain_backend("127.0.0.1:1", 60.0)
+        change = await supervisor.changes.drain_backend("127.0.0.1:1", 60.0)
         assert (change.draining, change.in_force) == (True, True)
         assert supervisor.seats[0].applied >= change.version > 1
         assert (backend().draining, backend().drain_deadline) == (True, change.deadline)
         supervisor.reload()
         assert backend().draining
-        again = await supervisor.drain_backend("app/127.0.0.1:1")
+        again = await supervisor.changes.drain_backend("app/127.0.0.1:1")
         assert (again.deadline, again.in_force) == (change.deadline, True)
-        done = await supervisor.undrain_backend("127.0.0.1:1")
+        done = await supervisor.changes.undrain_backend("127.0.0.1:1")
         assert (done.draining, done.deadline, done.in_force) == (False, None, True)
         assert not backend().draining
         assert backend().returned_at is not None
-        for wrong in (supervisor.drain_backend("other"), supervisor.undrain_backend("other")):
+        for wrong in (
+            supervisor.changes.drain_backend("other"),
+            supervisor.changes.undrain_backend("other"),
+        ):
             with pytest.raises(MembershipError, match="found no backend 'other'"):
                 await wrong
 
@@ -410,11 +416,11 @@ async def test_policies_are_loaded_anew_or_nothing_is_changed(
 async def test_a_revocation_is_in_force_when_it_is_answered(path: Path) -> None:
     """With how many it has hit; once there is no room nothing is changed."""
     async with running(path) as supervisor:
-        done = await supervisor.revoke([Revocation(Revoked.CHIP, b"chip")])
+        done = await supervisor.changes.revoke([Revocation(Revoked.CHIP, b"chip")])
         assert (done.refuted, done.in_force) == (0, True)
         many = [Revocation(Revoked.CHIP, n.to_bytes(5)) for n in range(MAX_REVOCATIONS)]
         with pytest.raises(TooManyRevocations):
-            await supervisor.revoke(many)
+            await supervisor.changes.revoke(many)
         assert len(supervisor.roster.attestor.revocations) == 1
 
 
@@ -462,7 +468,7 @@ async def test_a_name_that_a_client_waits_for_is_published_at_once(
 
             await until(lambda: names() == 1)
             monkeypatch.setattr(module, "PUBLISH_SECONDS", 10 * PATIENCE_SECONDS)
-            await supervisor.put_backend(APP, Member(BackendName("new"), Address("::1", 2)))
+            await supervisor.changes.put_backend(APP, Member(BackendName("new"), Address("::1", 2)))
             held.context = certificate.context()
             supervisor.roster.ask(APP)
             await until(lambda: names() == 2)

@@ -115,3 +115,13 @@ def test_backends_that_come_and_go_leave_room_for_new_ones(
         totals.take(0, report(("forwarded", f"app/b{life}", 0)))
     assert totals.ignored == 0
     assert list(totals) == [("forwarded", OTHER, 50)]
+
+
+def test_what_runs_now_is_counted_apart() -> None:
+    """What a worker held ends with it: of two counters that make a gauge both are let go."""
+    totals = Totals()
+    totals.take(0, report(("parked", "app", 3)))
+    totals.take(1, report(("parked", "app", 2)))
+    totals.close(0)
+    assert (totals.count("parked", "app"), totals.running("parked", "app")) == (5, 2)
+    assert totals.running("parked", "other") == 0

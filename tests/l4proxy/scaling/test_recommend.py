@@ -326,3 +326,14 @@ def calls_of_a_round(size: int) -> int:
 def test_a_round_costs_no_more_for_each_backend_than_in_a_small_pool() -> None:
     """Over a thousand backends nothing is looked up for each one among all the others."""
     assert calls_of_a_round(1000) < 11 * calls_of_a_round(100)
+
+
+def test_while_the_view_is_blurred_nobody_begins_to_go() -> None:
+    """Nor is anybody released, nor called back for it; who is there stays asked for."""
+    policy = replace(POLICY, stabilisation=0.0, forecast=False)
+    idle = pool(0, 0, 0)
+    _, state = decide(idle, policy)
+    blurred = Observation(idle, utc=1020.0, blurred=True)
+    decision, state = recommend(blurred, policy, state, 1020.0)
+    assert (decision.drain, decision.rest, decision.desired) == ((), (), 3)
+    assert decide(idle, policy, state, 1040.0)[0].drain

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from l4proxy.config import Config, parse_config
 from l4proxy.control.attesting.attestor import Attestor
-from l4proxy.control.discovery import DnsStatistics
+from l4proxy.control.discovery import Statistics
 from l4proxy.control.membership import Member, SourceName
 from l4proxy.control.plan import Cells, Room, plan
 from l4proxy.control.roll import Roll
+from l4proxy.control.scaling import Scaler
+from l4proxy.control.scrape import Telemetry
 from l4proxy.control.tickets.registry import NameStatistics
 from l4proxy.control.tickets.subject import Standing
 from l4proxy.snapshot import Snapshot
@@ -93,8 +95,9 @@ class FakeRoster:
         self.probes: list[tuple[PoolName, str, int]] = []
         self.tickets: dict[tuple[PoolName, BackendName], tuple[Standing, NameStatistics]] = {}
         self.asked: list[tuple[PoolName, str, int]] = []
-        self.found: list[tuple[PoolName, SourceName, DnsStatistics]] = []
+        self.found: list[tuple[PoolName, SourceName, Statistics]] = []
         self.attestor = Attestor(lambda _pool: None)
+        self.telemetry = Telemetry(lambda _pool, _name: b"", lambda: 100.0)
 
     def members(self, pool: PoolName) -> tuple[Member, ...]:
         """Who exists."""
@@ -133,9 +136,16 @@ class FakeRoster:
         """A round for each interview."""
         return ((pool, count) for pool, _, count in self.asked)
 
-    def discoveries(self) -> Iterator[tuple[PoolName, SourceName, DnsStatistics]]:
+    def discoveries(self) -> Iterator[tuple[PoolName, SourceName, Statistics]]:
         """What DNS said."""
         return iter(self.found)
+
+
+@dataclass
+class FakeScaling:
+    """Pools that are scaled as a test says."""
+
+    pools: dict[PoolName, Scaler] = field(default_factory=dict)
 
 
 @dataclass
@@ -155,6 +165,7 @@ class FakeBalancer:
         self.addresses = [Address("127.0.0.1", 8443)]
         self.roster = FakeRoster(self.config)
         self.access_log = FakeLog()
+        self.scaling = FakeScaling()
         self.seats = [
             FakeSeat(0, 41, Flag(True), 3),
             FakeSeat(1, 42, deaths=2),

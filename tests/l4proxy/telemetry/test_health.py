@@ -1,7 +1,9 @@
 """The metrics of health and discovery: bounded in number, whatever a backend or resolver says."""
 
-from l4proxy.control.discovery import DnsFault, DnsStatistics
+from l4proxy.control.discovery import DnsFault, DnsStatistics, KubernetesStatistics
+from l4proxy.control.found import Phase
 from l4proxy.control.membership import SourceName
+from l4proxy.kubernetes import ApiFault
 from l4proxy.telemetry.health import health_metrics
 from routing import BackendName, PoolName
 from routing.health import HealthReason, Verdict
@@ -66,3 +68,20 @@ def test_sources_show_their_age_and_faults() -> None:
     assert ("l4proxy_dns_age_seconds", ("app", "new:1")) not in found
     assert found["l4proxy_dns_faults_total", ("app", "old:1", "timeout")] == 4
     assert sum(name == "l4proxy_dns_faults_total" for name, _ in found) == 2 * len(DnsFault)
+
+
+def test_services_show_their_endpoints_and_faults() -> None:
+    """Each phase and each fault is there with its zero; one that was never heard of has no age."""
+    balancer = FakeBalancer()
+    faults = {ApiFault.GONE: 4}
+    old = KubernetesStatistics(2, {Phase.HELD: 2}, 1.5, None, faults, 1, {}, 0, 0)
+    new = KubernetesStatistics(0, {}, None, ApiFault.FORBIDDEN, {}, 1, {}, 0, 0)
+    balancer.roster.found = [(APP, SourceName("old"), old), (APP, SourceName("new"), new)]
+    found = samples(balancer)
+    assert found["l4proxy_kubernetes_endpoints", ("app", "old", "held")] == 2
+    assert found["l4proxy_kubernetes_endpoints", ("app", "new", "eligible")] == 0
+    assert found["l4proxy_kubernetes_age_seconds", ("app", "old")] == 1.5
+    assert ("l4proxy_kubernetes_age_seconds", ("app", "new")) not in found
+    assert found["l4proxy_kubernetes_faults_total", ("app", "old", "gone")] == 4
+    assert sum(name == "l4proxy_kubernetes_faults_total" for name, _ in found) == 2 * len(ApiFault)
+    assert not any("dns" in name for name, _ in found)

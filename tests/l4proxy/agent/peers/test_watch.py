@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from attestation import SimulatedTee
+from attestation.simulated_tee import CERTIFICATE_SECONDS
 from l4proxy.agent.addresses import parse_address
 from l4proxy.agent.peers import watch
 from l4proxy.agent.peers.settings import PeersSettings, Place
@@ -86,6 +87,17 @@ async def test_when_the_epoch_ends_the_entries_end() -> None:
         late._members = peers._members  # noqa: SLF001 - what the same watch has at a later time
         late._clock = lambda: time.time() + 601.0  # noqa: SLF001 - as above
         assert keys(late) == set()
+
+
+async def test_who_has_short_evidence_stays_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is visited again before its evidence ends, however long an epoch is."""
+    monkeypatch.setattr(watch, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "ROUND", 0.05)
+    server = Server(Enclave(earlier=CERTIFICATE_SECONDS - 10.0))
+    async with serving(server):
+        peers = watching(server.port)
+        async with running(peers):
+            await soon(lambda: server.connections > 1)
 
 
 async def test_a_peer_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
