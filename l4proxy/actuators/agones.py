@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from l4proxy.actuators.actuator import ActuatorError
-from l4proxy.actuators.board import Asked, Board, Counter
+from l4proxy.actuators.board import Asked, Board, Desk
 from l4proxy.actuators.listening import ListenSettings, server_context
 from l4proxy.admin.replies import failure, reply
 from l4proxy.admin.server import serve_admin
@@ -41,7 +41,7 @@ class Agones:
     settings = AgonesSettings
 
     def __init__(self) -> None:
-        self._counters: dict[AgonesSettings, Counter] = {}
+        self._desks: dict[AgonesSettings, Desk] = {}
 
     def make(self, settings: AgonesSettings, pool: PoolName) -> Asked:
         """Return the actuator of a pool.
@@ -58,7 +58,7 @@ class Agones:
         async def serve(board: Board) -> None:
             await _serve(settings, board)
 
-        return Asked(self._counters.setdefault(settings, Counter(serve)), pool)
+        return Asked(self._desks.setdefault(settings, Desk(serve)), pool)
 
 
 async def _serve(settings: AgonesSettings, board: Board) -> None:

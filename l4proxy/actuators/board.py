@@ -54,7 +54,7 @@ class Answer:
         return self.desired
 
 
-class Counter:
+class Desk:
     """A listener and its board."""
 
     def __init__(self, serve: Callable[[Board], Awaitable[None]]) -> None:
@@ -77,9 +77,9 @@ class Counter:
 class Asked:
     """The actuator of a pool whose number somebody else asks for."""
 
-    def __init__(self, counter: Counter, pool: PoolName) -> None:
-        """Tell it at this counter."""
-        self._counter = counter
+    def __init__(self, desk: Desk, pool: PoolName) -> None:
+        """Tell it at this desk."""
+        self._desk = desk
         self._pool = pool
         self._answer = Answer()
 
@@ -90,11 +90,11 @@ class Asked:
             ActuatorError: The address cannot be served.
 
         """
-        self._counter.board.enter(self._pool, self._answer)
+        self._desk.board.enter(self._pool, self._answer)
         try:
-            await self._counter.serve()
+            await self._desk.serve()
         finally:
-            self._counter.board.leave(self._pool, self._answer)
+            self._desk.board.leave(self._pool, self._answer)
 
     async def apply(self, order: Order) -> None:
         """Answer with the number of this order from now on."""

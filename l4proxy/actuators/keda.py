@@ -19,7 +19,7 @@ from pydantic import model_validator
 
 from l4proxy.actuators import keda_wire as wire
 from l4proxy.actuators.actuator import ActuatorError
-from l4proxy.actuators.board import Answer, Asked, Board, Counter
+from l4proxy.actuators.board import Answer, Asked, Board, Desk
 from l4proxy.actuators.listening import ListenSettings, pem_file, server_context
 from l4proxy.config.mistakes import BadValueError, describe
 from routing import Address, PoolName
@@ -87,7 +87,7 @@ class Keda:
     settings = KedaSettings
 
     def __init__(self) -> None:
-        self._counters: dict[KedaSettings, Counter] = {}
+        self._desks: dict[KedaSettings, Desk] = {}
 
     def make(self, settings: KedaSettings, pool: PoolName) -> Asked:
         """Return the actuator of a pool.
@@ -101,7 +101,7 @@ class Keda:
         async def serve(board: Board) -> None:
             await _serve(settings, board)
 
-        return Asked(self._counters.setdefault(settings, Counter(serve)), pool)
+        return Asked(self._desks.setdefault(settings, Desk(serve)), pool)
 
 
 class Unanswered(Exception):

@@ -37,7 +37,6 @@ class Query(NamedTuple):
     labels: str = ""
 
 
-DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 PODS: Final = Resource("", "v1", "pods")

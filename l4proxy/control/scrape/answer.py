@@ -19,6 +19,9 @@ MAX_ANSWER_BYTES: Final = 2 * MAX_PAGE_BYTES
 MAX_HEAD_BYTES: Final = 8 * 1024
 """Bytes before a body, behind it, and of the line before a chunk: a dozen headers."""
 
+MAX_INTERIM_HEADS: Final = 8
+"""Heads before the one of the answer: nobody asks for any, and proxies on the way send one."""
+
 MAX_CHUNKS: Final = 8_192
 """Pieces that a body comes in: each costs a microsecond, and Go's have 2 KiB, so that 512 do."""
 
@@ -28,7 +31,8 @@ OPENMETRICS: Final = b"application/openmetrics-text"
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,8}")
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+# What surrounds a value is stripped later: here it could be told apart in a million ways.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):([^\r\n\0]*+)")
 _EOF = (b"# EOF\n", b"# EOF")
 _OK, _CONTINUE = 200, 100
 
@@ -61,6 +65,8 @@ class Answer:
         self._came = bytearray()
         self._body = bytearray()
         self._left = 0  # of the body, or of the chunk
+        self._interim = 0  # heads before the one of the answer
+        self._behind = 0  # bytes of trailers
         self._chunks: int | None = None  # None: the body comes in one piece
         self._opens = False  # whether it is OpenMetrics, and says where it ends
         self._next: Callable[[], bool] = self._head
@@ -104,6 +110,9 @@ class Answer:
         if status is None:
             raise BadAnswer("no HTTP")
         if int(status[2]) == _CONTINUE:  # nobody asked for it, and the answer is still to come
+            self._interim += 1
+            if self._interim > MAX_INTERIM_HEADS:
+                raise BadAnswer(f"over {MAX_INTERIM_HEADS} interim heads", Fault.TOO_LONG)
             return True
         if int(status[2]) != _OK:
             raise BadAnswer(f"status {int(status[2])}", Fault.REFUSED)
@@ -166,6 +175,9 @@ class Answer:
         line = self._until(b"\r\n", "behind a body")
         if line == b"":
             self._next = self._whole
+        self._behind += len(line or b"") + len(b"\r\n")
+        if self._behind > MAX_HEAD_BYTES:
+            raise BadAnswer(f"over {MAX_HEAD_BYTES} bytes behind a body", Fault.TOO_LONG)
         return bool(line)
 
     def _whole(self) -> bool:
@@ -195,7 +207,7 @@ def _fields(lines: list[bytes]) -> dict[bytes, list[bytes]]:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise BadAnswer("a header that is none")
-        found.setdefault(match[1].lower(), []).append(match[2])
+        found.setdefault(match[1].lower(), []).append(match[2].strip(b" \t"))
     return found
 
 

@@ -1,22 +1,27 @@
 """Sources of telemetry that are installed, and what a pool's settings make of them."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
 from l4proxy.config.telemetry import OPENMETRICS, SourceSettings, TelemetrySettings
 from l4proxy.control.scrape.source import BadTelemetry, TelemetryKind
 from l4proxy.control.scrape.telemetry import TelemetryRules
-from l4proxy.plugins import BadPlugin, Group, Installed, Plugin, has_methods, installed_parts
+from l4proxy.plugins import (
+    BadPlugin,
+    Group,
+    Installed,
+    Plugin,
+    has_methods,
+    installed_parts,
+    settings_model,
+)
 from l4proxy.scaling.report import MetricName
 from routing import PoolName
 from sni import ServerName
 
 InstalledSources = Installed[TelemetryKind[BaseModel]]
 """The sources by name."""
-
-_WORDS: Final = "a pydantic model that forbids unknown keys: a l4proxy.config.section.Section"
 
 
 def installed_sources() -> InstalledSources:
@@ -73,11 +78,7 @@ def _read(kind: TelemetryKind[BaseModel], asked: SourceSettings, pool: PoolName)
 
 def _checked(plugin: Plugin, made: object) -> TelemetryKind[BaseModel]:
     """Return what was made as the source that it has the shape of."""
-    settings: object = getattr(made, "settings", None)
-    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
-        raise BadPlugin(f"{plugin}: found settings {settings!r:.60}, expected {_WORDS}")
-    if settings.model_config.get("extra") != "forbid":
-        raise BadPlugin(f"{plugin}: found settings that take any key, expected {_WORDS}")
+    settings_model(plugin, made)
     has_methods(plugin, made, "TelemetryKind", "make")
     kind: TelemetryKind[BaseModel] = made  # type: ignore[assignment]  # its shape was looked at
     return kind

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from l4proxy.actuators import ActuatorError
-from l4proxy.actuators.board import Answer, Asked, Board, Counter
+from l4proxy.actuators.board import Answer, Asked, Board, Desk
 from routing import PoolName
 from tests.l4proxy.actuators.orders import order
 
@@ -68,31 +68,31 @@ class Listener:
 async def test_one_serves_for_all_and_the_next_takes_its_place() -> None:
     """So a pool that is removed takes nothing from the others."""
     listener = Listener()
-    counter = Counter(listener.serve)
-    first, second = Asked(counter, A), Asked(counter, B)
+    desk = Desk(listener.serve)
+    first, second = Asked(desk, A), Asked(desk, B)
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(one.run()) for one in (first, second)]
         await listener.opened.wait()
         await asyncio.sleep(0)
         assert listener.open == 1
         await second.apply(order(4))
-        found = counter.board.find("b")
+        found = desk.board.find("b")
         assert found is not None
         assert found.desired == 4
         listener.opened.clear()
         running[0].cancel()
         await listener.opened.wait()
         assert (listener.open, listener.times) == (1, 2)
-        assert counter.board.find("a") is None
+        assert desk.board.find("a") is None
         running[1].cancel()
-    assert (listener.open, counter.board.find("b")) == (0, None)
+    assert (listener.open, desk.board.find("b")) == (0, None)
 
 
 async def test_a_listener_that_cannot_open_is_told_to_each() -> None:
     """Each may try again, and keeps its number meanwhile."""
     listener = Listener()
     listener.fault = "taken"
-    actuator = Asked(Counter(listener.serve), A)
+    actuator = Asked(Desk(listener.serve), A)
     await actuator.apply(order(4))
     for _ in range(2):
         with pytest.raises(ActuatorError, match="taken"):

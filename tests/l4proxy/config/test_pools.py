@@ -5,6 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from l4proxy.config import PoolSettings, ProxyProtocol
+from l4proxy.config.backends import DnsDiscoverySettings
 from tests.l4proxy.config.texts import LEAST, messages_of, parse, with_pool
 
 
@@ -27,7 +28,8 @@ def test_backends_are_static_or_found() -> None:
     backends = f"[10.0.0.1:1, {dns % 'b.c'}, 'unix:/run/x', {dns % 'a.b'}]"
     pool = pool_of(LEAST.replace("[10.0.0.1:443]", backends))
     assert [str(backend.address) for backend in pool.backends] == ["10.0.0.1:1", "unix:/run/x"]
-    assert [found.dns.name for found in pool.discover] == ["b.c", "a.b"]
+    found = [each for each in pool.discover if isinstance(each, DnsDiscoverySettings)]
+    assert [each.dns.name for each in found] == ["b.c", "a.b"]
 
 
 def test_a_pool_may_have_only_backends_that_are_found() -> None:

@@ -10,6 +10,7 @@ from l4proxy.control.scrape.answer import (
     MAX_ANSWER_BYTES,
     MAX_CHUNKS,
     MAX_HEAD_BYTES,
+    MAX_INTERIM_HEADS,
     MAX_PAGE_BYTES,
     Answer,
     BadAnswer,
@@ -95,17 +96,38 @@ def test_what_is_no_answer_is_said_to_be_none(wire: bytes, fault: Fault, said: s
 
 
 @pytest.mark.parametrize(
-    ("start", "endless"),
-    [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (CHUNKED + b"0\r\n", b"Name: a value of it\r\n")],
+    ("start", "most", "endless", "said"),
+    [
+        (b"", MAX_INTERIM_HEADS, b"HTTP/1.1 100\r\n\r\n", "interim heads"),
+        (CHUNKED + b"0\r\n", MAX_HEAD_BYTES // 3, b"a\r\n", "behind a body"),
+    ],
 )
-def test_what_is_around_a_page_ends(start: bytes, endless: bytes) -> None:
-    """Interim heads and trailers without end are too much at some point."""
+def test_what_is_around_a_page_ends(start: bytes, most: int, endless: bytes, said: str) -> None:
+    """Interim heads and trailers are few: each of them costs time, however short it is."""
     answer = Answer()
-    answer.receive(start)
-    for _ in range(MAX_ANSWER_BYTES // 2_000 // len(endless)):
-        assert answer.receive(endless * 2_000) is None
+    assert answer.receive(start + endless * most) is None
+    with pytest.raises(BadAnswer, match=said) as caught:
+        answer.receive(endless)
+    assert caught.value.fault is Fault.TOO_LONG
+
+
+def test_an_answer_as_a_whole_has_an_end() -> None:
+    """Also where all of its parts are as long as they may be."""
+    answer = Answer()
+    answer.receive(CHUNKED)
+    chunk = b"1;" + b"x" * 1_000 + b"\r\ny\r\n"
     with pytest.raises(BadAnswer, match="around a page"):
-        answer.receive(endless * 4_000)
+        answer.receive(chunk * (MAX_ANSWER_BYTES // len(chunk) + 1))
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_a_header_of_blanks_takes_no_time(blank: bytes) -> None:
+    """However they are told apart from the value: tried in every way, this would take hours."""
+    blanks = blank * (MAX_HEAD_BYTES - 100)
+    with pytest.raises(BadAnswer, match="a header that is none"):
+        Answer().receive(OK + b"A:" + blanks + b"\0\r\n\r\n")
+    head = OK + b"Content-Length:" + blanks + b"2" + blank + b"\r\n\r\n"
+    assert Answer().receive(head + b"hi") == b"hi"
 
 
 def test_no_more_is_held_than_a_page() -> None:
