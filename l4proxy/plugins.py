@@ -106,10 +106,9 @@ class Plugin:
         """
         try:
             made: object = self.entry_point.load()()
-        except Exception as error:
-            found = f"{type(error).__name__}: {error}"[:200]
+        except (Exception, SystemExit) as error:  # a script that ends itself ends nothing of ours
             expected = "a class that can be imported, and made without arguments"
-            raise BadPlugin(f"{self}: found {found}, expected {expected}") from error
+            raise BadPlugin(f"{self}: found {failure(error)}, expected {expected}") from error
         name = attribute(self, made, "name", str)
         if name != self.name or not NAME.fullmatch(name):
             expected = "the name that it is registered by, of a-z, 0-9 and -"
@@ -185,6 +184,11 @@ def installed_kinds() -> InstalledKinds:
 
     """
     return installed_parts(Group.EVIDENCE, _kind)
+
+
+def failure(error: BaseException) -> str:
+    """Return what code of a plug-in failed with, short."""
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 def attribute(plugin: Plugin, made: object, name: str, expected: type[_Attribute]) -> _Attribute:

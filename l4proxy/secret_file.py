@@ -1,6 +1,7 @@
 """Files that only their owner reads: refused where others could, never written over."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -8,6 +9,7 @@ MAX_SECRET_FILE_BYTES = 4_096
 """Largest file read as a secret: a routing key takes 55 bytes, a wrong file may be anything."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_TOKEN = re.compile(rb"[!-~]+")
 
 
 class BadSecretFile(ValueError):
@@ -43,6 +45,30 @@ def read_secret(path: Path) -> bytes:
     if len(data) > MAX_SECRET_FILE_BYTES:
         raise BadSecretFile(f"{path}: found more than {MAX_SECRET_FILE_BYTES} bytes, expected less")
     return data
+
+
+def read_token(path: Path) -> str:
+    """Return the token that such a file holds, as it stands in a header: without blanks around it.
+
+    Raises:
+        BadSecretFile: As of `read_secret`; or it holds something else than visible ASCII.
+        OSError: It cannot be read.
+
+    """
+    token = read_secret(path).strip()
+    if not _TOKEN.fullmatch(token):
+        raise BadSecretFile(f"{path}: found no token, expected one of visible ASCII")
+    return token.decode("ascii")
+
+
+def no_password() -> str:
+    """Refuse to ask for the password of a key's file: OpenSSL would do so at the terminal.
+
+    Raises:
+        BadSecretFile: Always.
+
+    """
+    raise BadSecretFile("the key: found one under a password, expected one without")
 
 
 def write_secret(path: Path, data: bytes) -> None:

@@ -155,7 +155,8 @@ async def _end_of(pid: int, last: "_Last") -> None:
 
     def end() -> None:
         loop.remove_reader(descriptor)
-        ended.set_result(None)
+        if not ended.done():  # nobody waits any more who was cancelled in this moment
+            ended.set_result(None)
 
     loop.add_reader(descriptor, end)
     loop.add_reader(stderr, read)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from l4proxy.actuators.actuator import Victim
-from l4proxy.kubernetes.objects import Object, field, items, text
+from l4proxy.kubernetes.objects import Object, field, items, text, version
 
 COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 """The annotation: a whole number of 32 bits, 0 where there is none."""
@@ -22,6 +22,7 @@ MAX_COSTS: Final = 1_000_000
 """How many costs are ours: victims in order have rising ones, with room to put some in between."""
 
 _COST: Final = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+_ENDED: Final = frozenset({"Succeeded", "Failed"})
 _ORDINAL: Final = re.compile(r".*-([0-9]{1,9})", re.ASCII)
 
 
@@ -33,7 +34,9 @@ class Pod(NamedTuple):
         addresses: Of the pod, IP literals.
         cost: Its deletion cost; None: it has none of its own.
         ready: Whether Kubernetes says so.
-        going: Whether it is being removed.
+        going: Whether it is being removed, or has ended: an evicted pod may stay in the list for
+            weeks, and counts no more than one that is gone.
+        version: What a change of it is made to; empty: it does not say.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Pod(NamedTuple):
     cost: int | None
     ready: bool
     going: bool
+    version: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -61,7 +65,9 @@ def read_pod(found: Object) -> Pod:
         frozenset(ip for ip in ips if ip),
         int(cost) if _COST.fullmatch(cost) else None,
         ready,
-        field(found, "metadata", "deletionTimestamp") is not None,
+        field(found, "metadata", "deletionTimestamp") is not None
+        or text(found, "status", "phase") in _ENDED,
+        version(found) or "",
     )
 
 
@@ -72,7 +78,9 @@ def _ips(found: Object) -> Iterator[object]:
 def pods_of(victims: Iterable[Victim], pods: Sequence[Pod]) -> Iterator[Pod]:
     """Yield the pods of victims, in their order: by their name, else by their address."""
     by_name = {pod.name: pod for pod in pods}
-    by_address = {ip: pod for pod in pods for ip in pod.addresses}
+    # A pod keeps its address in the list when that is another's already: of two the living counts.
+    ordered = sorted(pods, key=lambda pod: not pod.going)
+    by_address = {ip: pod for pod in ordered for ip in pod.addresses}
     for victim in victims:
         pod = by_name.get(victim.name) or by_address.get(victim.address.host)
         if pod is not None:

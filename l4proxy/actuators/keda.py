@@ -48,6 +48,18 @@ MAX_CALLS: Final = 256
 MAX_STREAMS: Final = 128
 """Streams among them: half, so that questions always have room."""
 
+MAX_CONNECTIONS: Final = 256
+"""Connections at once: KEDA has one or two of each of its two programs, for all ScaledObjects."""
+
+IDLE_SECONDS: Final = 300.0
+"""Seconds that a connection may be without a call: KEDA asks each 30 s, or has a stream."""
+
+AGE_SECONDS: Final = 3_600.0
+"""Seconds that a connection lasts, its calls included: some never ask, or are gone."""
+
+GRACE_SECONDS: Final = 10.0
+"""Seconds that calls have to end when their connection is too old."""
+
 HANDSHAKE_SECONDS: Final = 10.0
 """Seconds that a client has for the handshakes of TLS and HTTP/2."""
 
@@ -60,6 +72,10 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16_384),
     ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1_000)),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.max_connection_idle_ms", int(IDLE_SECONDS * 1_000)),
+    ("grpc.max_connection_age_ms", int(AGE_SECONDS * 1_000)),
+    ("grpc.max_connection_age_grace_ms", int(GRACE_SECONDS * 1_000)),
     # A second daemon on the same port would be let in, and take half the questions.
     ("grpc.so_reuseport", 0),
 )

@@ -104,10 +104,13 @@ class KubernetesScaler:
         try:
             async with self._client() as (client, namespace), asyncio.TaskGroup() as tasks:
                 self.election = Election(Lease(namespace, name, _identity()))
-                tasks.create_task(self._catch_up(), name=f"orders of {self._pool}")
-                await self.election.run(client)
+                waiting = tasks.create_task(self._catch_up(), name=f"orders of {self._pool}")
+                outdated = await self.election.run(client)
+                waiting.cancel()
         except ApiError as error:
             raise ActuatorError(str(error)) from error
+        # It is run again, with the credentials as they are then.
+        raise ActuatorError(str(outdated)) from outdated
 
     async def apply(self, order: Order) -> None:
         """Carry an order out, if this balancer leads; else keep it for the time when it does."""
@@ -180,7 +183,8 @@ class _Change(NamedTuple):
                     raise
             else:
                 return
-        raise ActuatorError(f"{self.workload}: others changed its scale {MAX_ATTEMPTS} times")
+        what = f"others changed its scale or its pods {MAX_ATTEMPTS} times"
+        raise ActuatorError(f"{self.workload}: {what}")
 
     async def _once(self, order: Order) -> None:
         scale = await self.there.scale()
@@ -205,6 +209,7 @@ class _Change(NamedTuple):
                 continue
             if pod.cost is not None and not pod.is_ours:
                 log.warning("pod %s: found a deletion cost of somebody else, replaced", pod.name)
+            self._check_lead()
             await self.there.mark(pod, cost)
             fresh = fresh or pod.name in released
         return fresh
@@ -218,22 +223,28 @@ class _Change(NamedTuple):
             most = removable_by_number(pods, released)
         else:
             most = removable(pods, released, {pod.name for pod in pods_of(order.evict, pods)})
-        number = max(order.desired, scale.number - most)
+        # Pods over the number are on their way out already: whoever removes them is not so far yet.
+        count = max(scale.number, sum(1 for pod in pods if not pod.going))
+        number = max(order.desired, count - most)
         if number < scale.number:
             if fresh:
                 await asyncio.sleep(SETTLE_SECONDS)
             await self._set(scale, number)
-        elif any(pod.name in released and not pod.going for pod in pods):
+        elif not most and any(pod.name in released and not pod.going for pod in pods):
             raise ActuatorError(
                 f"{self.workload}: not lowered to {order.desired}: another pod than those released "
                 "would be removed first, as it is not ready or has a higher number"
             )
 
     async def _set(self, scale: Scale, number: int) -> None:
-        if not self.leads():
-            raise ActuatorError(f"{self.workload}: another balancer leads by now")
+        self._check_lead()
         await self.there.set(scale, number)
         log.info("%s: %d pods instead of %d", self.workload, number, scale.number)
+
+    def _check_lead(self) -> None:
+        """Ask before each write: this process may have been stopped for a while just before it."""
+        if not self.leads():
+            raise ActuatorError(f"{self.workload}: another balancer leads by now")
 
 
 @cache
@@ -245,7 +256,14 @@ def _identity() -> str:
 def _still_released(
     before: Mapping[BackendName, Victim], order: Order
 ) -> Mapping[BackendName, Victim]:
-    """Return those released, by this order or one before, that were not called back since."""
+    """Return those released, by this order or one before, that were not called back since.
+
+    One of the same name at another address is another one: it was not released.
+    """
     named = {victim.name: victim for victim in (*order.drain, *order.release)}
-    kept = {name: named[name] for name in before if name in named}
+    kept = {
+        name: named[name]
+        for name, victim in before.items()
+        if name in named and named[name].address == victim.address
+    }
     return kept | {victim.name: victim for victim in order.release}

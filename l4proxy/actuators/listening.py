@@ -11,6 +11,7 @@ from l4proxy.config.mistakes import BadValueError
 from l4proxy.config.paths import parse_file_path, parse_socket_path
 from l4proxy.config.scalars import parsed
 from l4proxy.config.section import Section
+from l4proxy.secret_file import no_password
 from routing import Address
 
 pem_file: Final = parsed(parse_file_path, str, "/etc/l4proxy/scaler.pem")
@@ -53,6 +54,7 @@ def server_context(settings: ListenSettings) -> ssl.SSLContext | None:
 
     Raises:
         OSError: A file cannot be read, or is no certificate or key.
+        BadSecretFile: The key is under a password.
 
     """
     if settings.certificate is None:
@@ -61,13 +63,3 @@ def server_context(settings: ListenSettings) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.certificate, settings.key, password=no_password)
     return context
-
-
-def no_password() -> str:
-    """Refuse to ask for the password of a key: OpenSSL would do so at the terminal.
-
-    Raises:
-        ValueError: Always.
-
-    """
-    raise ValueError("the key: found one under a password, expected one without")

@@ -20,13 +20,13 @@ from pydantic import model_validator
 from l4proxy.actuators.actuator import ActuatorError
 from l4proxy.actuators.events import Event, encoded
 from l4proxy.actuators.hook import Hook
-from l4proxy.actuators.listening import no_password, pem_file
+from l4proxy.actuators.listening import pem_file
 from l4proxy.actuators.signature import read_key, signed_headers
 from l4proxy.config.mistakes import BadValueError, expected
 from l4proxy.config.paths import parse_file_path
 from l4proxy.config.scalars import duration, parsed, truth
 from l4proxy.config.section import Section
-from l4proxy.secret_file import BadSecretFile, read_secret
+from l4proxy.secret_file import no_password, read_token
 from routing import PoolName
 
 MAX_URL: Final = 2_048
@@ -38,7 +38,6 @@ MAX_ANSWER_FIELD_BYTES: Final = 8_190
 MAX_REASON: Final = 300
 """Characters of a reason in a message: a sentence, and not a page of the hook's."""
 
-_TOKEN: Final = re.compile(r"[!-~]{1,4096}", re.ASCII)
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1", re.ASCII)
 _FILE: Final = parsed(parse_file_path, str, "/etc/l4proxy/hook.secret")
 
@@ -53,8 +52,8 @@ def read_url(found: object) -> str:
     what = "a URL, such as https://hooks.example.com/l4proxy"
     if not isinstance(found, str) or not found.isascii() or not found.isprintable():
         raise expected(found, what)
-    if len(found) > MAX_URL or " " in found:
-        raise expected(found, what, f"at most {MAX_URL} characters, no space")
+    if len(found) > MAX_URL or " " in found or "\\" in found:
+        raise expected(found, what, f"at most {MAX_URL} characters, no space, no backslash")
     try:
         url = urlsplit(found)
         port = url.port
@@ -63,7 +62,9 @@ def read_url(found: object) -> str:
     if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
         raise expected(found, what)
     if url.username is not None or url.fragment:
-        raise expected(found, what, "without a user and without a fragment")
+        # What was found may hold a password, and is not repeated.
+        hint = "without a user and without a fragment"
+        raise BadValueError(f"found another, expected {what} ({hint})")
     return found
 
 
@@ -151,7 +152,9 @@ async def post(settings: WebhookSettings, event: Event) -> None:
 
 
 def _why(error: Exception) -> str:
-    # The text of an answer's error repeats the URL.
+    # The texts of these repeat the URL.
+    if isinstance(error, aiohttp.InvalidURL):
+        return "found a URL that cannot be asked"
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return ascii(text)[1:-1][:MAX_REASON]
 
@@ -193,9 +196,5 @@ def _tls(settings: WebhookSettings) -> ssl.SSLContext | bool:
 def _secrets(settings: WebhookSettings) -> tuple[str | None, bytes | None]:
     """Return the token and the key, as they stand in their files now."""
     key = None if settings.secret_file is None else read_key(settings.secret_file)
-    if settings.token_file is None:
-        return None, key
-    token = read_secret(settings.token_file).decode("ascii", "replace").strip()
-    if not _TOKEN.fullmatch(token):
-        raise BadSecretFile(f"{settings.token_file}: found no token, expected one, visible ASCII")
+    token = None if settings.token_file is None else read_token(settings.token_file)
     return token, key

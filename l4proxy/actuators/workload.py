@@ -1,15 +1,17 @@
 """A workload of Kubernetes: how many pods it is to have, which there are, which go first."""
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from l4proxy.actuators.deletion_cost import COST, Pod, read_pod
 from l4proxy.config.kubernetes import LABEL_PATTERN, SUBDOMAIN_PATTERN
 from l4proxy.config.mistakes import expected
 from l4proxy.kubernetes import ApiClient, ApiError, ApiFault, Query, Resource
-from l4proxy.kubernetes.objects import text, version, whole
+from l4proxy.kubernetes.objects import field, text, version, whole
 from l4proxy.kubernetes.resources import PODS
 
+_NAME: Final = re.compile(SUBDOMAIN_PATTERN, re.ASCII)
 _BUILT_IN: Final = ("deployments", "replicasets", "statefulsets")
 _STEPS: Final = tuple(
     re.compile(step, re.ASCII)
@@ -83,16 +85,28 @@ class WorkloadClient:
         newest = version(found)
         if newest is None:
             raise ApiError(ApiFault.MALFORMED, f"{self._path}: found no version")
-        # Without a number it is one that was never written: zero (autoscaling/v1, ScaleSpec).
-        number = whole(found, "spec", "replicas") or 0
+        # Without a number it is one that was never written: zero (autoscaling/v1, ScaleSpec). What
+        # is no number is not zero: then a higher one, set in good faith, might be a lower one.
+        spec = field(found, "spec")
+        said = field(spec, "replicas")
+        number = 0 if said is None else whole(spec, "replicas")
+        if not isinstance(spec, Mapping) or number is None or number < 0:
+            raise ApiError(ApiFault.MALFORMED, f"{self._path}: found no number of replicas")
         return Scale(number, newest, text(found, "status", "selector") or "")
 
     async def pods(self, selector: str) -> tuple[Pod, ...]:
-        """Return its pods; none if it does not say which they are."""
+        """Return its pods; none if it does not say which they are.
+
+        Raises:
+            ApiError: With MALFORMED if one has no name or no version: it could not be changed.
+        """
         if not selector:
             return ()
         listing = await self._client.list(Query(PODS.path(self._namespace), selector))
-        return tuple(read_pod(found) for found in listing.objects)
+        pods = tuple(read_pod(found) for found in listing.objects)
+        if not all(pod.version and _NAME.fullmatch(pod.name) for pod in pods):
+            raise ApiError(ApiFault.MALFORMED, f"{self._path}: found a pod without name or version")
+        return pods
 
     async def set(self, scale: Scale, number: int) -> None:
         """Give it another number, if its scale is the one that was read; else a CONFLICT."""
@@ -103,11 +117,15 @@ class WorkloadClient:
         await self._client.patch(self._path, changes)
 
     async def mark(self, pod: Pod, cost: int | None) -> None:
-        """Give a pod a deletion cost, or None; one that is gone needs neither."""
+        """Give a pod a deletion cost, or None, if it is as it was read; else a CONFLICT.
+
+        One that is gone needs neither.
+        """
         said = None if cost is None else str(cost)
         try:
             path = PODS.path(self._namespace, pod.name)
-            await self._client.patch(path, {"metadata": {"annotations": {COST: said}}})
+            changes = {"resourceVersion": pod.version, "annotations": {COST: said}}
+            await self._client.patch(path, {"metadata": changes})
         except ApiError as error:
             if error.fault is not ApiFault.NOT_FOUND:
                 raise

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator, core_schema
 
 from l4proxy.config.mistakes import BadValueError, did_you_mean, expected, listed
 from l4proxy.config.scalars import Scalar
-from l4proxy.plugins import BadPlugin
+from l4proxy.plugins import BadPlugin, failure
 
 SCHEMA: Final = {
     "anyOf": [
@@ -63,14 +63,29 @@ def chosen(what: str, installed: Callable[[], Mapping[str, Kind]]) -> Scalar[Cho
             settings = _settings_of(name, installed())
         except BadPlugin as error:
             raise BadValueError(str(error)) from error
-        below = core_schema.dict_schema(
-            core_schema.str_schema(), settings.__pydantic_core_schema__, strict=True
-        )
-        # A wrong setting raises pydantic's error, whose paths begin with the name.
-        made: dict[str, BaseModel] = SchemaValidator(below).validate_python({name: written})
-        return Choice(name, made[name])
+        try:
+            return Choice(name, _validated(settings, name, written))
+        except ValidationError:  # whose paths begin with the name
+            raise
+        except Exception as error:  # a plug-in that fails at its settings fails at nothing else
+            found = f"found {failure(error)}, expected settings that can be read"
+            raise BadValueError(f"{name}: {found}") from error
 
     return Scalar(read, _written, SCHEMA)
+
+
+def _validated(settings: type[BaseModel], name: str, written: object) -> BaseModel:
+    """Return the settings of a part.
+
+    Raises:
+        ValidationError: One is wrong; its path begins with the name.
+
+    """
+    below = core_schema.dict_schema(
+        core_schema.str_schema(), settings.__pydantic_core_schema__, strict=True
+    )
+    made: dict[str, BaseModel] = SchemaValidator(below).validate_python({name: written})
+    return made[name]
 
 
 def _named(found: object, what: str) -> tuple[str, object]:

@@ -10,10 +10,12 @@ from typing import Annotated, ClassVar, Final, NamedTuple
 from pydantic import Field
 
 from l4proxy import agent_metrics
+from l4proxy.config.addresses import MAX_PORT
 from l4proxy.config.mistakes import expected
 from l4proxy.config.paths import parse_file_path
 from l4proxy.config.scalars import Scalar, duration, parsed, text
 from l4proxy.config.section import Section
+from l4proxy.plugins import NAME
 from l4proxy.scaling.report import CPU, MEMORY, REQUESTS, MetricName
 from l4proxy.series import BadSeries, Series, parse_series
 from routing import Address
@@ -43,8 +45,6 @@ _URL: Final = re.compile(
     r"(https?)://(\{host\}|\[[0-9a-fA-F:.]+\]|[0-9.]+):(\{port\}|[1-9][0-9]{0,4})(/[!-z|~]{0,1000})",
     re.ASCII,
 )
-_MOST_PORT: Final = 65_535
-_SOURCE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 
 class Place(NamedTuple):
@@ -98,8 +98,8 @@ def parse_page_url(found: object) -> PageUrl:
     except ValueError:
         raise expected(found, what, f"{host} is no IP address") from None
     number = None if port == _PORT else int(port)
-    if number is not None and number > _MOST_PORT:
-        raise expected(found, what, f"no port is above {_MOST_PORT}")
+    if number is not None and number > MAX_PORT:
+        raise expected(found, what, f"no port is above {MAX_PORT}")
     return PageUrl(scheme == "https", own, number, path)
 
 
@@ -131,7 +131,7 @@ class SourceSettings:
 def _read_source(found: object) -> SourceSettings:
     if isinstance(found, dict) and len(found) == 1:
         name, settings = next(iter(found.items()))
-        if _SOURCE_NAME.fullmatch(str(name)) and isinstance(settings, dict | None):
+        if NAME.fullmatch(str(name)) and isinstance(settings, dict | None):
             return SourceSettings(str(name), settings or {})
     raise expected(found, "one source and its settings: {NAME: {…}}")
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from l4proxy.actuators.actuator import (
     Actuator,
@@ -26,8 +26,7 @@ from l4proxy.actuators.actuator import (
     Victim,
 )
 from l4proxy.config.document import read_document
-from l4proxy.conformance.faults import NotConforming
-from l4proxy.plugins import NAME
+from l4proxy.conformance.faults import check_promises, description_faults
 from l4proxy.scaling.decision import Term, TermName
 from routing import Address, BackendName, PoolName
 
@@ -81,36 +80,12 @@ def check_actuator_kind(
         return kind.make(read, _POOL)
 
     case = _Case(kind.name, kind.settings, make, settings, failing)
-    faults = asyncio.run(_all_faults(case))
-    if faults:
-        raise NotConforming(faults)
-
-
-async def _all_faults(case: _Case) -> list[str]:
-    return [fault for promise in _PROMISES for fault in await _faults(promise, case)]
-
-
-_Promise = Callable[[_Case], AsyncIterator[str]]
-
-
-async def _faults(promise: _Promise, case: _Case) -> list[str]:
-    try:
-        return [fault async for fault in promise(case)]
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what is to be found out
-        return [f"{promise.__name__.strip('_')}: raised {type(error).__name__}: {error}"]
+    asyncio.run(check_promises(_PROMISES, case))
 
 
 async def _described(case: _Case) -> AsyncIterator[str]:
-    if not isinstance(case.name, str) or not NAME.fullmatch(case.name):
-        yield f"name: {case.name!r}, expected a-z, 0-9 and -"
-    found: object = read_document(case.settings, "settings").value
-    unknown = {**found, "no-such-key": 1} if isinstance(found, dict) else {"no-such-key": 1}
-    try:
-        case.model.model_validate(unknown)
-    except ValidationError:
-        pass
-    else:
-        yield "settings: an unknown key is taken, expected a mistake"
+    for fault in description_faults(case):
+        yield fault
 
 
 async def _runs(case: _Case) -> AsyncIterator[str]:

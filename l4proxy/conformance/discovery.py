@@ -9,24 +9,22 @@ The built-in ones pass the same test.
 """
 
 import asyncio
-import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from l4proxy.config.addresses import MAX_PORT
 from l4proxy.config.document import read_document
-from l4proxy.conformance.faults import NotConforming
+from l4proxy.conformance.faults import check_promises, description_faults
 from l4proxy.control.directory import Discovery, DiscoveryKind, Settings
 from l4proxy.control.found import Found
-from l4proxy.plugins import NAME
 
 FOUND_SECONDS: Final = 10.0
 """Seconds within which something has to be found, or a watch has to end."""
 
-_MOST_PORT: Final = 65_535
 _FIRST: Final = asyncio.FIRST_COMPLETED
 
 
@@ -57,30 +55,13 @@ def check_discovery_kind(kind: DiscoveryKind[Settings], settings: str) -> None:
         read = kind.settings.model_validate(read_document(settings, "settings").value)
         return kind.make(read)
 
-    faults = asyncio.run(_all_faults(_Case(kind.name, kind.settings, make, settings)))
-    if faults:
-        raise NotConforming(faults)
-
-
-async def _all_faults(case: _Case) -> list[str]:
-    return [fault for promise in (_described, _finds) for fault in await _faults(promise, case)]
-
-
-async def _faults(promise: Callable[[_Case], AsyncIterator[str]], case: _Case) -> list[str]:
-    try:
-        return [fault async for fault in promise(case)]
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what is to be found out
-        return [f"{promise.__name__.strip('_')}: raised {type(error).__name__}: {error}"]
+    case = _Case(kind.name, kind.settings, make, settings)
+    asyncio.run(check_promises((_described, _finds), case))
 
 
 async def _described(case: _Case) -> AsyncIterator[str]:
-    if not isinstance(case.name, str) or not NAME.fullmatch(case.name):
-        yield f"name: {case.name!r}, expected a-z, 0-9 and -"
-    found: object = read_document(case.settings, "settings").value
-    unknown = {**found, "no-such-key": 1} if isinstance(found, dict) else {"no-such-key": 1}
-    with contextlib.suppress(ValidationError):
-        case.model.model_validate(unknown)
-        yield "settings: an unknown key is taken, expected a mistake"
+    for fault in description_faults(case):
+        yield fault
 
 
 async def _finds(case: _Case) -> AsyncIterator[str]:
@@ -134,4 +115,4 @@ def _bad(one: Found) -> bool:
         ipaddress.ip_address(one.address.host)
     except ValueError:
         return True
-    return not 0 < one.address.port <= _MOST_PORT
+    return not 0 < one.address.port <= MAX_PORT

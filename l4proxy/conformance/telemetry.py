@@ -16,10 +16,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from l4proxy.config.document import read_document
-from l4proxy.conformance.faults import NotConforming
+from l4proxy.conformance.faults import check_promises, description_faults
 from l4proxy.control.scrape.claims import Refused
 from l4proxy.control.scrape.source import (
     Fault,
@@ -28,7 +28,6 @@ from l4proxy.control.scrape.source import (
     TelemetryKind,
     TelemetrySource,
 )
-from l4proxy.plugins import NAME
 from l4proxy.scaling.report import MetricName
 from routing import Address, PoolName
 
@@ -72,9 +71,8 @@ def check_telemetry_kind(kind: TelemetryKind[Settings], sample: TelemetrySample)
         read = kind.settings.model_validate(read_document(sample.settings, "settings").value)
         return kind.make(read, _POOL)
 
-    faults = asyncio.run(_all_faults(_Case(kind.name, kind.settings, make, sample)))
-    if faults:
-        raise NotConforming(faults)
+    case = _Case(kind.name, kind.settings, make, sample)
+    asyncio.run(check_promises(_PROMISES, case))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,10 @@ class _Case:
     model: type[BaseModel]
     make: Callable[[], TelemetrySource]
     sample: TelemetrySample
+
+    @property
+    def settings(self) -> str:
+        return self.sample.settings
 
 
 class _Heard:
@@ -102,31 +104,9 @@ class _Heard:
             self.enough.set()
 
 
-_Promise = Callable[[_Case], AsyncIterator[str]]
-
-
-async def _all_faults(case: _Case) -> list[str]:
-    return [fault for promise in _PROMISES for fault in await _faults(promise, case)]
-
-
-async def _faults(promise: _Promise, case: _Case) -> list[str]:
-    try:
-        return [fault async for fault in promise(case)]
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what is to be found out
-        return [f"{promise.__name__.strip('_')}: raised {type(error).__name__}: {error}"]
-
-
 async def _described(case: _Case) -> AsyncIterator[str]:
-    if not isinstance(case.name, str) or not NAME.fullmatch(case.name):
-        yield f"name: {case.name!r}, expected a-z, 0-9 and -"
-    found: object = read_document(case.sample.settings, "settings").value
-    unknown = {**found, "no-such-key": 1} if isinstance(found, dict) else {"no-such-key": 1}
-    try:
-        case.model.model_validate(unknown)
-    except ValidationError:
-        pass
-    else:
-        yield "settings: an unknown key is taken, expected a mistake"
+    for fault in description_faults(case):
+        yield fault
 
 
 async def _tells(case: _Case) -> AsyncIterator[str]:

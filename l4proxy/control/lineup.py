@@ -1,6 +1,8 @@
 """The line-up: who of the members takes no new sessions because somebody says so. Pure.
 
     drained   by an operator, or by scaling
+    sealed    by scaling, of those that it drains: found empty, so that not even clients that come
+              back are sent there; the next thing that happens to it is its removal
     resting   by scaling: on standby until scaling, the pool's mark or an operator wakes it
 
 What an operator says stands against what scaling would do: an operator's drain is never taken back
@@ -51,19 +53,26 @@ class Lineup:
         marks: When workers of each scaled pool wake whom.
     """
 
-    __slots__ = ("_resting", "_spared", "drains", "marks")
+    __slots__ = ("_resting", "_sealed", "_spared", "drains", "marks")
 
     def __init__(self) -> None:
         """Begin with everybody at work."""
         self.drains = Drains()
         self.marks: dict[PoolName, Mark] = {}
         self._resting: dict[MemberKey, Address] = {}
+        self._sealed: dict[PoolName, frozenset[BackendName]] = {}
         self._spared: dict[MemberKey, float] = {}
 
     @property
     def resting(self) -> frozenset[MemberKey]:
         """Who rests."""
         return frozenset(self._resting)
+
+    @property
+    def sealed(self) -> frozenset[MemberKey]:
+        """Who has nothing and gets nothing; nobody whom an operator has drained or brought back."""
+        keys = ((pool, name) for pool, names in self._sealed.items() for name in names)
+        return frozenset(key for key in keys if self.drains.by_scaling(key))
 
     # --- what an operator says -----------------------------------------------------------------
 
@@ -131,6 +140,12 @@ class Lineup:
         changed = self.marks[pool] != before
         return Taken(tuple(drain), tuple(cancel), tuple(rest), tuple(wake), changed)
 
+    def seal(self, pool: PoolName, names: Iterable[BackendName]) -> bool:
+        """Let those of a pool that drain and were found empty get nothing; return if that is new."""
+        before = self.sealed
+        self._sealed[pool] = frozenset(names)
+        return self.sealed != before
+
     def settle(
         self, members: Mapping[PoolName, Iterable[Member]], scaled: Container[PoolName]
     ) -> None:
@@ -148,6 +163,7 @@ class Lineup:
         }
         self._spared = {key: end for key, end in self._spared.items() if key in there}
         self.marks = {pool: mark for pool, mark in self.marks.items() if pool in scaled}
+        self._sealed = {pool: names for pool, names in self._sealed.items() if pool in scaled}
 
     def _movable(self, pool: PoolName, name: BackendName) -> bool:
         """Return whether scaling may send a member away: it is there, and no operator keeps it."""

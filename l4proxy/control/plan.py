@@ -132,6 +132,7 @@ class Standing:
         barred: Backends that have not proved what their pools ask for, and when each loses the
             connections that it has, seconds, monotonic; minus infinity: at once; None: not yet.
         resting: Backends on standby.
+        sealed: Backends that get nothing at all, for they are empty and about to be removed.
         marks: When workers wake whom of them, in each pool that is scaled.
         loads: The share of what it can do that each backend claims to do, 0 to 1, as far as known.
     """
@@ -144,6 +145,7 @@ class Standing:
     keys: Mapping[PoolName, RoutingKeys] = field(default_factory=dict)
     barred: Mapping[MemberKey, float | None] = field(default_factory=dict)
     resting: Collection[MemberKey] = ()
+    sealed: Collection[MemberKey] = ()
     marks: Mapping[PoolName, Mark] = field(default_factory=dict)
     loads: Mapping[MemberKey, float] = field(default_factory=dict)
 
@@ -241,7 +243,8 @@ def _backend(
         cells[key],
         member.address,
         member.weight,
-        healthy=healthy and member.phase is not Phase.WAITING,
+        # Workers know no better word for who gets nothing, whatever ticket a client offers.
+        healthy=healthy and member.phase is not Phase.WAITING and key not in now.sealed,
         trusted=key not in now.barred,
         active=key not in now.resting and member.phase is not Phase.HELD,
         draining=draining or member.phase is Phase.DRAINING,

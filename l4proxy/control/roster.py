@@ -238,6 +238,7 @@ class Roster:
             {pool: self.learner.registry.names(pool) for pool in self.roll},
             barred=self.attestor.barred(time.monotonic()),
             resting=self.lineup.resting,
+            sealed=self.lineup.sealed,
             marks=dict(self.lineup.marks),
             loads=self.loads,
         )

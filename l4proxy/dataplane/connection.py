@@ -198,6 +198,11 @@ class Connection:
         else:
             assert_never(outcome)
 
+    @property
+    def client(self) -> bytes:
+        """The client's address, packed: that of the PROXY header, where there was one."""
+        return self._client
+
     def reserved(self, pool: PoolName, /) -> BackendName | None:
         """Return where this client began a session with a pool a moment ago (`Reservation`)."""
         return self._room.places.reserved(pool, self._client)

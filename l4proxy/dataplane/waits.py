@@ -11,6 +11,10 @@ from routing import Hold, HoldReason
 class Waiting(Held, Protocol):
     """A connection that can be decided again."""
 
+    @property
+    def client(self) -> bytes:
+        """The client's address, packed."""
+
     def find_backend(self, *, may_hold: bool, may_park: bool) -> None:
         """Decide."""
 
@@ -31,7 +35,7 @@ class Waits:
     def begin(self, connection: Waiting, asked: Hold) -> None:
         """Let a hello wait as its decision asks; without a place for it, decide with what is."""
         if asked.reason is HoldReason.NO_ELIGIBLE_BACKEND:
-            if not self.parking.park(connection, asked):
+            if not self.parking.park(connection, asked, connection.client):
                 connection.find_backend(may_hold=False, may_park=False)
         elif not self.holds.hold(connection, asked):
             connection.find_backend(may_hold=False, may_park=True)

@@ -1,16 +1,13 @@
-"""Where the API is, and how one is let in there."""
+"""What it takes to reach an API: where it is, whom to believe there, and what to show."""
 
-import os
 import ssl
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from l4proxy.kubernetes.errors import ApiError, ApiFault
-
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds its token, the certificate authority of the API and its namespace."""
 
 MAX_CREDENTIAL_BYTES: Final = 1024 * 1024
 """Of a file with credentials: bundles of certificates have some 200 KB, kubeconfigs less."""
@@ -41,46 +38,6 @@ class Access:
     token: Token | None = field(default=None, repr=False, compare=False)
 
 
-def load_access(kubeconfig: Path | None = None) -> Access:
-    """Return how the API is reached: by a kubeconfig, or as a pod by its service account.
-
-    Files are read here and now, but for tokens, which are read with each question as they change.
-
-    Raises:
-        ApiError: There are no credentials there, or none that can be used.
-    """
-    if kubeconfig is None:
-        return in_cluster(os.environ)
-    # Needs a YAML parser, which a pod's balancer does not.
-    from l4proxy.kubernetes.kubeconfig import from_kubeconfig  # noqa: PLC0415 - see above
-
-    return from_kubeconfig(kubeconfig)
-
-
-def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Access:
-    """Return how a pod reaches the API of its cluster.
-
-    Raises:
-        ApiError: This is no pod, or it has no service account.
-    """
-    host = environment.get("KUBERNETES_SERVICE_HOST", "")
-    port = environment.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host:
-        raise no_credentials(
-            "found no KUBERNETES_SERVICE_HOST, expected to run in a pod: elsewhere name a "
-            "`kubeconfig`"
-        )
-    authority = f"[{host}]" if ":" in host else host
-    token = folder / "token"
-    read_token(token)
-    return Access(
-        f"https://{authority}:{port}",
-        tls_context(read_text(folder / "ca.crt")),
-        read_text(folder / "namespace").strip() or "default",
-        token=lambda: read_token(token),
-    )
-
-
 def tls_context(authorities: str | None) -> ssl.SSLContext:
     """Return a context that believes these certificates, in PEM; None: those of the system.
 
@@ -90,6 +47,9 @@ def tls_context(authorities: str | None) -> ssl.SSLContext:
     if authorities is not None and not authorities.strip():
         # To the library this would mean those of the system.
         raise no_credentials("certificate authority: found nothing, expected PEM")
+    if authorities is not None:
+        # The library takes ASCII alone; in bundles, comments may have more than that.
+        authorities = authorities.encode("ascii", "replace").decode()
     try:
         context = ssl.create_default_context(cadata=authorities)
     except (ssl.SSLError, ValueError) as error:
@@ -105,6 +65,9 @@ def read_text(path: Path) -> str:
         ApiError: It cannot be read, or is too long.
     """
     try:
+        # Whoever opens a pipe waits for whoever writes.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise no_credentials(f"{path}: found no regular file")
         with path.open("rb") as file:
             data = file.read(MAX_CREDENTIAL_BYTES + 1)
         if len(data) > MAX_CREDENTIAL_BYTES:
@@ -115,6 +78,8 @@ def read_text(path: Path) -> str:
         raise no_credentials(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise no_credentials(f"{path}: found no text") from error
+    except ValueError as error:
+        raise no_credentials(f"{str(path)!a}: found no path of a file") from error
 
 
 def read_token(path: Path) -> str:

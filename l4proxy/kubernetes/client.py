@@ -13,7 +13,7 @@ import aiohttp
 
 from l4proxy.kubernetes.access import Access
 from l4proxy.kubernetes.errors import ApiError, ApiFault, refusal
-from l4proxy.kubernetes.objects import Object, items, parse, text, version
+from l4proxy.kubernetes.objects import Object, field, items, parse, text, version
 from l4proxy.kubernetes.resources import Query
 from l4proxy.kubernetes.watch import Event, Lines, parse_event
 
@@ -133,12 +133,15 @@ class ApiClient:
         found: list[Object] = []
         more: str | None = ""
         page: Object = {}
+        pages = 0
         while more is not None:
             asked = {"limit": str(PAGE_ITEMS), "labelSelector": query.labels, "continue": more}
             ask = _Ask("GET", query.path, {key: value for key, value in asked.items() if value})
             page = await self._exchange(ask)
-            found.extend(item for item in items(page, "items") if isinstance(item, dict))
-            if len(found) > MAX_ITEMS:
+            found.extend(_listed(ask, page))
+            pages += 1
+            # A page may be empty, but not all of them.
+            if max(len(found), pages) > MAX_ITEMS:
                 expected = f"at most {MAX_ITEMS} objects"
                 raise ApiError(ApiFault.TOO_LARGE, f"{ask}: found more, expected {expected}")
             more = text(page, "metadata", "continue") or None
@@ -222,6 +225,16 @@ class ApiClient:
         except (aiohttp.ClientError, OSError) as error:
             found = f"{type(error).__name__}: {error}"
             raise ApiError(ApiFault.UNREACHABLE, f"{ask}: {found}") from error
+
+
+def _listed(ask: _Ask, page: Object) -> list[Object]:
+    """Return the objects of a page, all of them: what were left out would seem to be gone."""
+    found, more = field(page, "items"), field(page, "metadata", "continue")
+    objects: list[Object] = [each for each in items(page, "items") if isinstance(each, dict)]
+    whole = isinstance(found, list) and len(found) == len(objects)
+    if not whole or not (more is None or isinstance(more, str)):
+        raise ApiError(ApiFault.MALFORMED, f"{ask}: found no list of objects in the answer")
+    return objects
 
 
 async def _check(ask: _Ask, response: aiohttp.ClientResponse) -> None:

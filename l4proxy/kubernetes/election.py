@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from l4proxy.kubernetes.client import ApiClient
-from l4proxy.kubernetes.errors import ApiError, ApiFault
+from l4proxy.kubernetes.errors import MAX_QUOTED, ApiError, ApiFault
 from l4proxy.kubernetes.objects import Object, field, text, version, whole
 from l4proxy.kubernetes.resources import LEASES
 
@@ -84,11 +84,18 @@ class Election:
         """Whether this candidate leads at this moment."""
         return self._clock() < self._leads_until
 
-    async def run(self, client: ApiClient) -> None:
-        """Ask for the Lease and keep it until cancelled; then let go of it."""
+    async def run(self, client: ApiClient) -> ApiError:
+        """Ask for the Lease and keep it until cancelled; then let go of it.
+
+        Returns:
+            Why it does not lead and cannot, if that may be for the credentials: certificates end
+            and change, so they are to be loaded again.
+        """
         try:
             while True:
-                await self._try(client)
+                error = await self._try(client)
+                if error is not None and error.fault in _OUTDATED and not self.leading:
+                    return error
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             await self._let_go(client)
@@ -132,7 +139,8 @@ class Election:
             self._record, self._changed_at = record, self._clock()
         holder = text(record, "holderIdentity") or ""
         if holder != self.holder:
-            log.info("lease %s: held by %s", self.lease.name, ascii(holder) if holder else "nobody")
+            said = ascii(holder[:MAX_QUOTED]) if holder else "nobody"
+            log.info("lease %s: held by %s", self.lease.name, said)
         self.holder = holder
 
     def _taken(self) -> bool:
@@ -162,7 +170,7 @@ class Election:
         if self.holder == self.lease.identity:
             self._leads_until = begun + RENEW_SECONDS
 
-    async def _try(self, client: ApiClient) -> None:
+    async def _try(self, client: ApiClient) -> ApiError | None:
         try:
             await self.ask(client)
         except ApiError as error:
@@ -170,8 +178,9 @@ class Election:
             if error.fault is not self._fault and error.fault is not ApiFault.CONFLICT:
                 log.warning("lease %s: %s", self.lease.name, error)
             self._fault = error.fault
-        else:
-            self._fault = None
+            return error
+        self._fault = None
+        return None
 
     async def _let_go(self, client: ApiClient) -> None:
         """Free the Lease, so that another need not wait for its end."""
@@ -180,16 +189,25 @@ class Election:
             return
         try:
             found = await client.get(self._path)
-            if text(found, "spec", "holderIdentity") == self.lease.identity:
+            # As it was written here last: it may be our successor's in this process by now.
+            if self.holder == self.lease.identity and field(found, "spec") == self._record:
                 free = {"holderIdentity": "", "leaseDurationSeconds": 1}
                 await client.patch(self._path, _versioned(found, free))
         except ApiError as error:
             log.info("lease %s: not given back: %s", self.lease.name, error)
 
 
+# What may end by other credentials: also a certificate authority of the server's that is new.
+_OUTDATED: Final = frozenset({ApiFault.CREDENTIALS, ApiFault.UNAUTHORIZED, ApiFault.UNREACHABLE})
+
+
 def _versioned(found: Object, spec: Mapping[str, object]) -> dict[str, object]:
     """Return the changes to a record, as long as it is the one that was found."""
-    return {"metadata": {"resourceVersion": version(found)}, "spec": spec}
+    newest = version(found)
+    if newest is None:
+        # Without one it would be changed whoever holds it by then.
+        raise ApiError(ApiFault.MALFORMED, "found a Lease without its version")
+    return {"metadata": {"resourceVersion": newest}, "spec": spec}
 
 
 def _written(moment: datetime) -> str:

@@ -25,6 +25,7 @@ from l4proxy.kubernetes.access import (
     tls_context,
 )
 from l4proxy.kubernetes.objects import field, items, text
+from l4proxy.secret_file import no_password
 
 _CLUSTER: Final = ("insecure-skip-tls-verify", "proxy-url")
 _USER: Final = (
@@ -37,6 +38,9 @@ _USER: Final = (
     ("as-user-extra", "impersonation is not done"),
 )
 
+# What the library raises beside its own errors, of tags and dates that do not fit.
+_YAML_SLIPS: Final = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 
 def from_kubeconfig(path: Path) -> Access:
     """Return how the API is reached by the current context of a kubeconfig.
@@ -46,7 +50,7 @@ def from_kubeconfig(path: Path) -> Access:
     """
     try:
         found: object = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, *_YAML_SLIPS) as error:
         raise no_credentials(f"{path}: found no YAML") from error
     current = text(found, "current-context")
     if not current:
@@ -92,7 +96,9 @@ def _server(path: Path, cluster: object) -> str:
     except ValueError:
         fits = plain = False
     if not (fits and plain):
-        raise no_credentials(f"{path}: found server {server!a}, expected https://HOST:PORT")
+        # What stands before an `@` may be a password, and is not repeated.
+        shown = server.rpartition("@")[2]
+        raise no_credentials(f"{path}: found server {shown!a}, expected https://HOST:PORT")
     return server
 
 
@@ -122,16 +128,12 @@ def _identify(path: Path, user: object, tls: ssl.SSLContext) -> bool:
         with os.fdopen(descriptor, "w", closefd=False) as file:
             file.write(f"{certificate}\n{key}\n")
         # A key that is locked would have the library ask for its password on the terminal.
-        tls.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
+        tls.load_cert_chain(f"/proc/self/fd/{descriptor}", password=no_password)
     except (ssl.SSLError, ValueError) as error:
         raise no_credentials(f"{path}: client certificate: {error}") from error
     finally:
         os.close(descriptor)
     return True
-
-
-def _no_password() -> str:
-    raise ValueError("the key is locked by a password, expected one that is not")
 
 
 def _token(path: Path, user: object) -> Token | None:

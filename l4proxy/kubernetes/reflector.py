@@ -104,6 +104,8 @@ class Reflector:
             newest = version(found)
             if newest is None:
                 raise ApiError(ApiFault.MALFORMED, "watch: found an object without its version")
+            if _older(newest, self._version):
+                raise ApiError(ApiFault.GONE, "watch: the versions of the server went back")
             if kind is EventKind.DELETED:
                 self._objects.pop(_name(found), None)
             elif kind is not EventKind.BOOKMARK:
@@ -138,5 +140,16 @@ def _name(found: Object) -> ObjectName:
     return name
 
 
-# After these it is not known any more what the version stands for.
-_LOST: Final = frozenset({ApiFault.GONE, ApiFault.MALFORMED, ApiFault.TOO_LARGE})
+def _older(newest: str, known: str | None) -> bool:
+    """Whether a version is before another, as after a backup was played back.
+
+    Those of the real server are whole numbers; of others nothing is known.
+    """
+    if known is None or not (newest.isdecimal() and known.isdecimal()):
+        return False
+    return int(newest) < int(known)
+
+
+# After these it is not known any more what the version stands for. What is refused as no version
+# (another server by now, or one played back) would be refused for ever.
+_LOST: Final = frozenset({ApiFault.GONE, ApiFault.MALFORMED, ApiFault.TOO_LARGE, ApiFault.REFUSED})

@@ -69,6 +69,7 @@ def test_a_good_plug_in_is_a_kind(install: Install) -> None:
         ("import no_such_module", "No module named 'no_such_module'"),
         ("class Tee:\n    def __init__(self, key): ...", "missing 1 required positional argument"),
         ("Tee = 3", "'int' object is not callable"),
+        ("raise SystemExit(3)", "found SystemExit: 3"),
         (GOOD.replace('"toy"', '"other"'), "found the name 'other'"),
         (GOOD.replace('"toy"', "b''"), "found name of bytes, expected str"),
         (GOOD.replace("False", "0"), "found signs_time of int, expected bool"),

@@ -10,7 +10,9 @@ import pytest
 from l4proxy.secret_file import (
     MAX_SECRET_FILE_BYTES,
     BadSecretFile,
+    no_password,
     read_secret,
+    read_token,
     write_secret,
 )
 
@@ -112,3 +114,22 @@ def test_a_missing_file_is_the_systems_error(tmp_path: Path) -> None:
     """What the system says about a file is passed on."""
     with pytest.raises(FileNotFoundError):
         read_secret(tmp_path / "none")
+
+
+def test_a_token_is_one_word(tmp_path: Path) -> None:
+    """Blanks around it are none of it; anything else is refused, and not repeated."""
+    path = tmp_path / "token"
+    path.touch(0o600)
+    path.write_bytes(b" s3cret~\n")
+    assert read_token(path) == "s3cret~"
+    for found in (b"", b" \n", b"two words", b"one\nother", b"s\xc3\xa9cret", b"nul\0"):
+        path.write_bytes(found)
+        with pytest.raises(BadSecretFile) as caught:
+            read_token(path)
+        assert str(caught.value) == f"{path}: found no token, expected one of visible ASCII"
+
+
+def test_nobody_is_asked_for_a_password() -> None:
+    """A key that is under one cannot be used, and the message says so."""
+    with pytest.raises(BadSecretFile, match="under a password, expected one without"):
+        no_password()

@@ -6,7 +6,6 @@ passes TLS on sees none.
 
 import asyncio
 import hmac
-import re
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from l4proxy.agent.tls import reader_context
 from l4proxy.agent.trouble import Trouble
 from l4proxy.agent.well_known import Reply, written
 from l4proxy.agent_metrics import DESCRIPTION_PATH, MEDIA_TYPE, METRICS_PATH, Scrapers
-from l4proxy.secret_file import BadSecretFile, read_secret
+from l4proxy.secret_file import BadSecretFile, read_token
 
 MOST_SCRAPERS: Final = 16
 """Connections of readers at once; others wait in the kernel's queue."""
@@ -40,7 +39,6 @@ LIFE_SECONDS: Final = 3600.0
 SHORTEST_TOKEN: Final = 16
 """Characters of a token: fewer could be tried."""
 
-_TOKEN = re.compile(rb"[!-~]+")
 _END = b"\r\n\r\n"
 _BEARER = "bearer "
 
@@ -162,10 +160,10 @@ def open_telemetry(
     """
     token = None
     if settings.scrapers is Scrapers.TOKEN:
-        token = read_secret(settings.secret).strip()
-        if len(token) < SHORTEST_TOKEN or not _TOKEN.fullmatch(token):
-            expected = f"{SHORTEST_TOKEN} printable characters or more, and no blank"
-            raise BadSecretFile(f"{settings.secret}: found no token, expected {expected}")
+        token = read_token(settings.secret).encode("ascii")
+        if len(token) < SHORTEST_TOKEN:
+            expected = f"one of {SHORTEST_TOKEN} characters or more"
+            raise BadSecretFile(f"{settings.secret}: found a short token, expected {expected}")
     return TelemetryServer(settings, board, _context(settings, credentials), token)
 
 

@@ -7,9 +7,10 @@
     neither serving nor terminating               waiting: it boots, or is not well
     terminating, no longer serving                gone
 
-An endpoint has one address that counts, its first. A pod that has one of each family is one
-backend, at its IPv4 address. While an endpoint moves from one slice to another it may be in both,
-and two pods may have had one address: of two, the one that may take more counts.
+An endpoint has one address that counts, its first; at other ports of it there may be others. A pod
+that has one of each family is one backend, at its IPv4 address. While an endpoint moves from one
+slice to another it may be in both, two pods may have had one address, and two addresses one name:
+of two, the one that may take more counts.
 """
 
 import ipaddress
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from l4proxy.config.addresses import MAX_PORT
 from l4proxy.config.mistakes import BadValueError
 from l4proxy.config.names import read_backend_name
 from l4proxy.control.discovery.screen import IpAddress, Unfit, unfit
@@ -27,7 +29,6 @@ from routing import Address, BackendName
 MAX_ENDPOINTS: Final = 1_024
 """Backends taken of one Service, the lowest addresses first: all balancers then take the same."""
 
-_MAX_PORT: Final = 65_535
 _FAMILIES: Final = {"IPv4": 4, "IPv6": 6}
 _RANK: Final = {phase: rank for rank, phase in enumerate(Phase)}
 
@@ -65,7 +66,7 @@ def read_endpoints(
         port: The name of the Service's port; or a number, at which every endpoint is dialled.
         allow_loopback: Whether the loopback may be dialled.
     """
-    best: dict[IpAddress, _Endpoint] = {}
+    best: dict[tuple[IpAddress, int], _Endpoint] = {}
     refused: Counter[Unfit] = Counter()
     portless = 0
     for each in slices:
@@ -76,12 +77,11 @@ def read_endpoints(
         for endpoint in _endpoints(each, number):
             reason = unfit(endpoint.ip)
             if reason is None or (allow_loopback and reason is Unfit.LOOPBACK):
-                known = best.setdefault(endpoint.ip, endpoint)
-                best[endpoint.ip] = min(known, endpoint, key=_rank)
+                known = best.setdefault((endpoint.ip, endpoint.port), endpoint)
+                best[endpoint.ip, endpoint.port] = min(known, endpoint, key=_rank)
             else:
                 refused[reason] += 1
-    ordered = sorted(best.values(), key=lambda each: (each.ip.version, int(each.ip)))
-    single = tuple(_once(ordered))
+    single = sorted(_once(best.values()), key=_place)
     found = tuple(_found(each) for each in single[:MAX_ENDPOINTS])
     return Endpoints(found, refused, portless, len(single) - len(found))
 
@@ -91,7 +91,7 @@ def _port(found: Object, name: str) -> int | None:
     for port in items(found, "ports"):
         number = whole(port, "port")
         same = text(port, "name") == name and (text(port, "protocol") or "TCP") == "TCP"
-        if same and number is not None and 1 <= number <= _MAX_PORT:
+        if same and number is not None and 1 <= number <= MAX_PORT:
             return number
     return None
 
@@ -132,14 +132,19 @@ def _address(found: object) -> IpAddress | None:
     return None if isinstance(ip, ipaddress.IPv6Address) and ip.scope_id else ip
 
 
-def _rank(endpoint: _Endpoint) -> int:
-    return _RANK[endpoint.phase]
+def _rank(endpoint: _Endpoint) -> tuple[int, str]:
+    # The name, so that all balancers take the same.
+    return _RANK[endpoint.phase], endpoint.pod or ""
 
 
-def _once(ordered: Iterable[_Endpoint]) -> Iterator[_Endpoint]:
-    """Yield each pod once, at its first address."""
+def _place(endpoint: _Endpoint) -> tuple[int, int, int]:
+    return endpoint.ip.version, int(endpoint.ip), endpoint.port
+
+
+def _once(endpoints: Iterable[_Endpoint]) -> Iterator[_Endpoint]:
+    """Yield each pod once: where it may take most of its first family, at the lowest address."""
     pods: set[str] = set()
-    for each in ordered:
+    for each in sorted(endpoints, key=lambda each: (each.ip.version, _rank(each), _place(each))):
         if each.pod is None or each.pod not in pods:
             yield each
         if each.pod is not None:

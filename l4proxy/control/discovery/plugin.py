@@ -7,9 +7,16 @@ from l4proxy.config.choice import Choice
 from l4proxy.control.directory import Changed, Discovery, Statistics, installed_discoveries
 
 
+class PluginFault(StrEnum):
+    """What is wrong with a plug-in that it does not say itself."""
+
+    STATISTICS = "statistics"
+    """It cannot say what it has seen."""
+
+
 @dataclass(frozen=True, slots=True)
-class NothingYet:
-    """The statistics of a source that has not begun."""
+class Seen:
+    """The statistics of a source, as it tells them; nothing before it has begun."""
 
     addresses: int = 0
     age: float | None = None
@@ -36,5 +43,11 @@ class PluginDiscovery:
         await self._made.watch(changed)
 
     def statistics(self) -> Statistics:
-        """Return what it has seen so far."""
-        return NothingYet() if self._made is None else self._made.statistics()
+        """Return what it has seen so far, or that it cannot say: that breaks no page of all."""
+        if self._made is None:
+            return Seen()
+        try:
+            seen = self._made.statistics()
+            return Seen(int(seen.addresses), seen.age and float(seen.age), seen.fault)
+        except Exception:  # noqa: BLE001 - whatever it is, its fault is told
+            return Seen(fault=PluginFault.STATISTICS)

@@ -29,7 +29,7 @@ from l4proxy.control.scaling.lives import Life, Lives
 from l4proxy.control.totals import Totals
 from l4proxy.dataplane.counters import PARKED, UNPARKED
 from l4proxy.scaling import BackendReport, BackendState, MetricName, Observation, Reading
-from routing import BackendName, LoadView, PoolName
+from routing import BackendIndex, BackendName, LoadView, PoolName
 from routing.health import HealthReason, Verdict
 
 EVICT_SECONDS: Final = 60.0
@@ -175,6 +175,15 @@ def observe(
     return Sight(observation, frozenset(evictable), refuted, leaving)
 
 
+def _sessions(load: LoadView, cell: BackendIndex) -> int:
+    """Return the sessions on a backend; while a connection is open to it, one at least.
+
+    The session of a client, or of many behind one address, is counted where it began last; another
+    backend may have connections of it still, and is not empty before they have ended.
+    """
+    return max(load.sessions(cell), min(1, load.connections(cell)))
+
+
 class _Look:
     """One look at a pool.
 
@@ -204,7 +213,7 @@ class _Look:
         """Return what is known of a backend."""
         name = member.name
         cell = self._ground.cells.get((self._name, name))
-        sessions = 0 if cell is None else self._ground.load.sessions(cell)
+        sessions = 0 if cell is None else _sessions(self._ground.load, cell)
         state = self._state(member, life, sessions)
         if state in _LOST:
             life.fails(self._now)

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from l4proxy.actuators import Actuator, ActuatorError, Notified, Order, Refusal
@@ -100,23 +101,32 @@ class Orders:
 
     async def _hand_over(self) -> None:
         order = self._newest
-        if order is not None and await self._done(self._actuator.apply(order)):
+        if order is not None and await self._done(partial(self._actuator.apply, order)):
             self.applied, self._applied_at = order, time.monotonic()
             if self.fault is not None:
                 log.info("scaling of %s: order %d is carried out", self._called, order.number)
             self.fault = None
         while self._refusals and isinstance(self._actuator, Notified):
-            await self._done(self._actuator.notify(self._refusals.popleft()))
+            told = self._refusals[0]
+            if not await self._done(partial(self._actuator.notify, told)):
+                break  # an order may have come meanwhile: it goes first
+            if self._refusals and self._refusals[0] is told:
+                self._refusals.popleft()
 
-    async def _done(self, doing: Awaitable[None]) -> bool:
+    async def _done(self, do: Callable[[], Awaitable[None]]) -> bool:
         """Wait for the actuator, but not for ever; return whether it did what it was asked."""
         try:
             async with asyncio.timeout(ORDER_SECONDS):
-                await doing
+                await do()
         except ActuatorError as error:
             self._failed(str(error))
         except TimeoutError:
             self._failed(f"found no end within {ORDER_SECONDS:.0f} s")
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._failed("cancelled itself")  # nobody asked us to stop
         except Exception:  # a bug of an actuator must not end the balancer
             log.exception("scaling of %s", self._called)
             self._failed("internal")

@@ -7,6 +7,7 @@ from typing import Final
 
 from l4proxy.actuators import Order, Refusal, Victim
 from l4proxy.config import PoolSettings
+from l4proxy.config.actuator import RECOMMEND_ONLY
 from l4proxy.config.scaling import ScalingSettings
 from l4proxy.control.attesting.trust import Trust
 from l4proxy.control.membership import Member
@@ -82,6 +83,8 @@ class Scaler:
             return
         sight = observe(self._ground, self.name, self._settings, self._lives, moment)
         self._let_go(sight)
+        if self.actuator == RECOMMEND_ONLY.name:
+            self._recall(sight, moment.now)
         decision, self._state = recommend(sight.observation, self.policy, self._state, moment.now)
         reports = sight.observation.backends
         self._lives.expect(decision.desired - len(reports), moment.now)
@@ -98,6 +101,19 @@ class Scaler:
         self._state = replace(self._state, held=max(0, self._state.held - len(gone)))
         self._present = frozenset(report.name for report in sight.observation.backends)
 
+    def _recall(self, sight: Sight, now: float) -> None:
+        """Keep those released for as long as they are there, and take back as many as are missed.
+
+        Nobody was told to remove them: else a pool that cannot grow would turn clients away beside
+        backends that are well and empty.
+        """
+        present = {report.name for report in sight.observation.backends}
+        released = [name for name in self._state.drains.released if name in present]
+        missed = max(0, (self._state.desired or 0) - (len(present) - len(released)))
+        kept = released[: max(0, len(released) - missed)]
+        drains = replace(self._state.drains, released=dict.fromkeys(kept, now))
+        self._state = replace(self._state, drains=drains)
+
     def _carry_out(
         self, sight: Sight, decision: Decision, evict: tuple[BackendName, ...], moment: Moment
     ) -> Round:
@@ -106,7 +122,9 @@ class Scaler:
         stay = self.policy.drain_timeout
         deadline = None if stay is None else moment.now + stay
         taken = roster.lineup.take(self.name, members, decision, deadline, moment.now)
-        if any(taken):
+        drains = self._state.drains
+        sealed = roster.lineup.seal(self.name, drains.sealed | drains.released.keys())
+        if any(taken) or sealed:
             roster.changed.set()
         slots = self.policy.sessions_per_backend
         return self.rounds.add(sight.observation, decision, taken, evict, slots)
@@ -118,6 +136,8 @@ class Scaler:
         drains = self._ground.roster.lineup.drains
         draining = [name for name in reports if drains.by_scaling((self.name, name))]
         draining.sort(key=lambda name: _victim_order(reports[name]))
+        # All that are there still: an actuator that was busy, or failed, missed the order before.
+        released = [name for name in draining if name in self._state.drains.released]
         order = Order(
             self.name,
             int(done.utc),
@@ -125,7 +145,7 @@ class Scaler:
             done.current,
             done.decision.desired,
             _victims(draining, members, reports),
-            _victims(done.decision.release, members, reports),
+            _victims(released, members, reports),
             _victims(done.evict, members, reports),
             done.decision.terms,
         )

@@ -173,11 +173,13 @@ class Answer:
     def _trailer(self) -> bool:
         """Pass over one field behind the body; the empty one is the end."""
         line = self._until(b"\r\n", "behind a body")
-        if line == b"":
-            self._next = self._whole
-        self._behind += len(line or b"") + len(b"\r\n")
+        if line is None:
+            return False
+        self._behind += len(line) + len(b"\r\n")
         if self._behind > MAX_HEAD_BYTES:
             raise BadAnswer(f"over {MAX_HEAD_BYTES} bytes behind a body", Fault.TOO_LONG)
+        if not line:
+            self._next = self._whole
         return bool(line)
 
     def _whole(self) -> bool:

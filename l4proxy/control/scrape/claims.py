@@ -101,9 +101,9 @@ class Claims:
         doubt = _doubt(sample)
         if doubt is not None or isinstance(sample, Refused):
             return doubt
-        value: float | Refused | None = sample
+        value: float | Refused | None = float(sample)  # a plug-in's may be a whole number
         if series.rate:
-            value = self._rate(metric, sample, now)
+            value = self._rate(metric, float(sample), now)
         if not isinstance(value, float):
             return value
         value /= series.divisor
@@ -128,10 +128,10 @@ def _doubt(sample: float | Refused) -> Refused | None:
     """Return why a sample is no sound number; None: it is one."""
     if isinstance(sample, Refused):
         return sample
-    if math.isnan(sample):
-        return Refused.NOT_A_NUMBER
-    if math.isinf(sample):
+    if abs(sample) == math.inf:
         return Refused.INFINITE
     if sample < 0:
         return Refused.NEGATIVE
-    return Refused.TOO_LARGE if sample > MOST else None
+    if sample > MOST:  # before anything that takes no whole number of any size
+        return Refused.TOO_LARGE
+    return Refused.NOT_A_NUMBER if math.isnan(sample) else None

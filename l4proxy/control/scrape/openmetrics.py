@@ -8,7 +8,6 @@ asked in the clear because the configuration says `http://`.
 import asyncio
 import contextlib
 import random
-import re
 import ssl
 from typing import Final
 
@@ -24,7 +23,7 @@ from l4proxy.control.scrape.connection import (
 )
 from l4proxy.control.scrape.page import PageReader
 from l4proxy.control.scrape.source import BadTelemetry, Fault, Report, Subject
-from l4proxy.secret_file import BadSecretFile, read_secret
+from l4proxy.secret_file import BadSecretFile, no_password, read_token
 from routing import PoolName
 
 JITTER: Final = 0.1
@@ -37,7 +36,6 @@ MOST_DOUBLINGS: Final = 3
 _CHEAP: Final = frozenset({None, Fault.UNATTESTED, Fault.UNREACHABLE})
 
 _ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.9,*/*;q=0.1"
-_TOKEN = re.compile(rb"[!-~]{1,1024}")
 
 
 class OpenMetrics:
@@ -54,7 +52,8 @@ class OpenMetrics:
 
         """
         try:
-            return PageSource(settings, _context(settings), _token(settings))
+            token = "" if settings.token_file is None else read_token(settings.token_file)
+            return PageSource(settings, _context(settings), token)
         except (OSError, BadSecretFile, ssl.SSLError) as error:
             raise BadTelemetry(f"telemetry of pool {pool}: {error}") from None
 
@@ -179,22 +178,8 @@ def _context(settings: OpenMetricsSettings) -> ssl.SSLContext | None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.check_hostname = True
     if settings.client_certificate is not None:
-        context.load_cert_chain(settings.client_certificate, settings.client_key, _no_password)
+        context.load_cert_chain(settings.client_certificate, settings.client_key, no_password)
     return context
-
-
-def _no_password() -> str:
-    """Answer for a key file that is encrypted; without it OpenSSL would ask the terminal."""
-    return ""
-
-
-def _token(settings: OpenMetricsSettings) -> str:
-    if settings.token_file is None:
-        return ""
-    token = read_secret(settings.token_file).strip()
-    if not _TOKEN.fullmatch(token):
-        raise BadSecretFile(f"{settings.token_file}: expected a token of visible ASCII")
-    return token.decode("ascii")
 
 
 def _chance() -> float:

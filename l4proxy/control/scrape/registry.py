@@ -12,6 +12,7 @@ from l4proxy.plugins import (
     Group,
     Installed,
     Plugin,
+    failure,
     has_methods,
     installed_parts,
     settings_model,
@@ -62,8 +63,13 @@ def telemetry_rules(
         there = ", ".join(sources)
         raise BadPlugin(f"telemetry of pool {pool}: found the source {name}, expected {there}")
     kind = sources[name]
-    read = settings if asked is None else _read(kind, asked, pool)
-    source = kind.make(read, pool)
+    try:
+        source = kind.make(settings if asked is None else _read(kind, asked, pool), pool)
+    except BadTelemetry:
+        raise
+    except Exception as error:  # a plug-in that fails here is a mistake of who names it
+        found = f"found {failure(error)}, expected a source"
+        raise BadTelemetry(f"telemetry of pool {pool}: {name}: {found}") from error
     return TelemetryRules(source, settings.wanted(custom), server_name, attested)
 
 

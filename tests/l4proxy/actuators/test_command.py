@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from l4proxy.actuators import ActuatorError
-from l4proxy.actuators.command import ENVIRONMENT, Command, CommandSettings
+from l4proxy.actuators.command import ENVIRONMENT, Command, CommandSettings, _end_of, _Last
 from l4proxy.conformance import check_actuator_kind
 from tests.l4proxy.actuators.orders import ORDER, POOL, REFUSAL, order, read
 
@@ -114,10 +116,34 @@ async def test_a_cancelled_run_leaves_no_process(tmp_path: Path) -> None:
     await gone(file)
 
 
+async def test_a_program_may_end_in_the_moment_of_a_cancellation() -> None:
+    """Nobody hears of it, and nothing fails where nobody sees it."""
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    with _true() as process:
+        assert isinstance(process.stderr, io.FileIO)
+        ending = loop.create_task(_end_of(process.pid, _Last(process.stderr)))
+        await asyncio.sleep(0)
+        _see_the_end_of(process.pid)
+        loop.call_soon(ending.cancel)
+        await asyncio.wait([ending], timeout=PATIENCE)
+    assert ending.cancelled()
+    assert not failures
+
+
 async def test_what_it_leaves_behind_is_killed_when_it_ends(tmp_path: Path) -> None:
     """Nothing runs on that nobody watches, and nobody waits for it."""
     await run(f"echo $$ > {tmp_path}/pid; sleep 60 & true")
     await gone(tmp_path / "pid")
+
+
+def _true() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["/bin/true"], bufsize=0, stderr=subprocess.PIPE)
+
+
+def _see_the_end_of(pid: int) -> None:
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 async def gone(file: Path) -> None:

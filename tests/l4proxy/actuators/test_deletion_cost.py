@@ -74,6 +74,23 @@ def test_victims_are_found_by_name_or_by_address() -> None:
     assert list(pods_of(victims, [a, b, c])) == [c, a]
 
 
+def test_an_address_is_its_living_pod() -> None:
+    """Not that of one which had it before, wherever that stands in the list."""
+    old, new = pod("a", going=True), pod("a")._replace(name="new")
+    for pods in ([old, new], [new, old]):
+        assert list(pods_of([victim("10.0.0.97:443", "10.0.0.97")], pods)) == [new]
+
+
+@pytest.mark.parametrize(
+    ("phase", "ended"), [("Failed", True), ("Succeeded", True), ("Running", False), (7, False)]
+)
+def test_a_pod_that_has_ended_is_gone(phase: object, ended: bool) -> None:
+    """An evicted one may stay in the list, not ready: it does not hold up the others."""
+    old = read_pod({"metadata": {"name": "old"}, "status": {"phase": phase}})
+    assert old.going is ended
+    assert removable([pod("a"), old], {"a"}, ()) == ended
+
+
 def test_costs_rise_in_the_order_of_victims() -> None:
     """The first one's is the lowest."""
     assert costs_for([pod("b"), pod("a"), pod("c", 7)]) == {

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,20 @@ APP, API = PoolName("app"), PoolName("api")
 METRIC = "desired-backends"
 # The name in the certificate; and a client that was here first tries again soon.
 OPTIONS = [("grpc.default_authority", "keda"), ("grpc.initial_reconnect_backoff_ms", 20)]
+
+# RFC 9113: the preface and empty settings; then a call without its message.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_HEADERS = {
+    b":path": b"/externalscaler.ExternalScaler/IsActive",
+    b":authority": b"keda",
+    b"content-type": b"application/grpc",
+    b"te": b"trailers",
+}
+_FIELDS = b"\x83\x86" + b"".join(
+    bytes((0, len(name))) + name + bytes((len(value),)) + value for name, value in _HEADERS.items()
+)
+CALL = bytes((0, 0, len(_FIELDS), 1, 4, 0, 0, 0, 1)) + _FIELDS
+OURS = keda._OPTIONS  # noqa: SLF001 - as they are in force
 
 
 def settings(folder: Path, more: str = "") -> KedaSettings:
@@ -170,6 +185,36 @@ async def test_there_are_so_many_streams_and_no_more(monkeypatch: pytest.MonkeyP
         with pytest.raises(Unanswered, match="found 1 streams, expected at most 1"):
             await anext(scaler.stream(reference(pool="app")))
     assert await anext(scaler.stream(reference(pool="app")))
+
+
+async def test_there_are_so_many_connections_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more is closed: whoever reaches the port cannot take every descriptor."""
+    options = [(name, 1 if "connections" in name else value) for name, value in OURS]
+    monkeypatch.setattr(keda, "_OPTIONS", options)
+    async with running(Keda().make(settings(tmp_path), APP)), asking(tmp_path):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "keda.sock")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(("hurried", "sent"), [("idle", b""), ("connection_age", CALL)])
+async def test_nobody_holds_a_connection_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurried: str, sent: bytes
+) -> None:
+    """Neither in silence, nor with a call that never says what it asks."""
+    options = [(name, 100 if hurried in name else value) for name, value in OURS]
+    monkeypatch.setattr(keda, "_OPTIONS", options)
+    async with running(Keda().make(settings(tmp_path), APP)):
+        while "keda.sock" not in os.listdir(tmp_path):  # noqa: ASYNC110, PTH208 - nobody tells of it
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "keda.sock")
+        writer.write(PREFACE + sent)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read()
+        writer.close()
 
 
 async def test_over_tls_both_sides_are_known(tmp_path: Path) -> None:

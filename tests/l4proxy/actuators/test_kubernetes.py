@@ -3,26 +3,25 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from l4proxy.actuators import Actuator, ActuatorError, Order, Victim
+from l4proxy.actuators import Actuator, ActuatorError, Order
 from l4proxy.actuators import kubernetes as module
 from l4proxy.actuators.deletion_cost import LOWEST_COST
 from l4proxy.actuators.kubernetes import Kubernetes, KubernetesScaler
 from l4proxy.kubernetes import election
-from routing import Address, BackendName, PoolName
+from routing import Address
 from tests.kubernetes_api.access import write_kubeconfig
 from tests.kubernetes_api.objects import section
 from tests.kubernetes_api.server import ApiServer, Asked, Fault
 from tests.kubernetes_api.store import Key
 from tests.kubernetes_api.waiting import until
 from tests.kubernetes_api.workload import COST, FakeWorkload
-
-APP = PoolName("app")
+from tests.l4proxy.actuators.victims import APP, order, victim
 
 
 @pytest.fixture(autouse=True)
@@ -60,24 +59,6 @@ def make(server: ApiServer, folder: Path, **settings: object) -> KubernetesScale
 def scaler(server: ApiServer, tmp_path: Path) -> KubernetesScaler:
     """The actuator, without a Lease."""
     return make(server, tmp_path)
-
-
-def order(
-    desired: int,
-    drain: Sequence[int | str] = (),
-    release: Sequence[int | str] = (),
-    evict: Sequence[int] = (),
-) -> Order:
-    """An order that names pods by their numbers, or backends by their addresses."""
-    going, gone, failed = (tuple(map(victim, group)) for group in (drain, release, evict))
-    return Order(APP, 1, 0.0, 5, desired, going, gone, failed)
-
-
-def victim(called: int | str) -> Victim:
-    """A pod by its number, or a backend by its address."""
-    if isinstance(called, str):
-        return Victim(BackendName(f"{called}:443"), Address(called, 443), 0)
-    return Victim(BackendName(f"enclaves-{called}"), Address("10.9.9.9", 443), 0)
 
 
 def writes(server: ApiServer) -> list[str]:
@@ -134,6 +115,33 @@ async def test_never_lower_than_what_was_released(
     assert workload.replicas == 5
     await scaler.apply(order(1, drain=(0, 1), release=(1,)))
     assert (workload.replicas, workload.removed) == (4, ["enclaves-1"])
+
+
+@pytest.mark.parametrize("plural", ["deployments", "statefulsets"])
+async def test_a_controller_that_is_late_removes_no_more(
+    server: ApiServer, tmp_path: Path, plural: str
+) -> None:
+    """A pod that was released and is still there does not count a second time."""
+    workload = FakeWorkload(server, plural)
+    workload.begin(5)
+    server.store.told.pop()  # nobody acts upon the number yet
+    scaler = make(server, tmp_path, scale=f"{plural}/enclaves")
+    for _ in range(3):
+        await scaler.apply(order(1, drain=(4,), release=(4,)))
+    workload.reconcile()
+    assert (workload.replicas, workload.removed) == (4, ["enclaves-4"])
+
+
+async def test_of_the_same_name_is_not_the_same(
+    workload: FakeWorkload, scaler: KubernetesScaler, server: ApiServer
+) -> None:
+    """One that was made again under its name was not released, though it drains again."""
+    server.faults.append(Fault(500, "/scale"))
+    with pytest.raises(ActuatorError):
+        await scaler.apply(order(4, drain=(0,), release=(0,)))
+    again = victim(0)._replace(address=Address("10.9.9.10", 443))
+    await scaler.apply(Order(APP, 1, 0.0, 5, 4, (again,)))
+    assert (workload.replicas, workload.removed) == (5, [])
 
 
 async def test_who_is_called_back_loses_the_cost(
@@ -327,16 +335,49 @@ def _leading(scaler: KubernetesScaler) -> bool:
     return scaler.election is not None and scaler.election.leading
 
 
-async def test_who_leads_no_more_changes_nothing(
-    server: ApiServer, workload: FakeWorkload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_credentials_are_loaded_again(
+    server: ApiServer, tmp_path: Path, workload: FakeWorkload
 ) -> None:
-    """A Lease that is lost on the way stops it before the number is written."""
-    scaler = make(server, tmp_path)
-    leads = iter([True, False])
-    monkeypatch.setattr(scaler, "_leads", lambda: next(leads))
-    with pytest.raises(ActuatorError, match="another balancer leads"):
-        await scaler.apply(order(8))
-    assert workload.replicas == 5
+    """It is told that they are refused, and is run again, by those that are there by then."""
+    leader = make(server, tmp_path, lease="l")
+    tokens, server.tokens = server.tokens, {}
+    with pytest.raises(ActuatorError, match="401"):
+        await leader.run()
+    server.tokens = tokens
+    async with running(leader):
+        await until(lambda: _leading(leader))
+        await leader.apply(order(6))
+    assert workload.replicas == 6
+
+
+async def test_who_leads_no_more_changes_nothing(
+    workload: FakeWorkload, scaler: KubernetesScaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Lease that is lost on the way, as while a balancer sleeps, stops it before each write."""
+    for leading, late in ((1, order(8)), (2, order(5, drain=(0, 1)))):
+        leads = iter([True] * leading + [False])
+        monkeypatch.setattr(scaler, "_leads", lambda: next(leads))  # noqa: B023 - called at once
+        with pytest.raises(ActuatorError, match="another balancer leads"):
+            await scaler.apply(late)
+    assert (workload.replicas, list(workload.costs())) == (5, ["enclaves-0"])
+
+
+async def test_a_mark_meets_no_other_one(
+    server: ApiServer, workload: FakeWorkload, scaler: KubernetesScaler
+) -> None:
+    """A pod that somebody has marked since it was read is read again before it is changed."""
+
+    def cross(asked: Asked) -> None:
+        if asked.verb == "patch":
+            server.before = lambda _: None
+            key = Key("pods", "default", "enclaves-0")
+            found = server.store.get(key)
+            meta = section(found, "metadata") | {"annotations": {COST: str(LOWEST_COST + 7)}}
+            server.store.replace(key, {**found, "metadata": meta})
+
+    server.before = cross
+    await scaler.apply(order(5, drain=(0,)))
+    assert workload.costs() == {"enclaves-0": LOWEST_COST + 7}
 
 
 async def test_without_a_lease_there_is_nothing_to_run(scaler: KubernetesScaler) -> None:

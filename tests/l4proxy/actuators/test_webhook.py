@@ -10,12 +10,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from l4proxy.actuators import ActuatorError
+from l4proxy.actuators import ActuatorError, webhook
 from l4proxy.actuators.events import event_of
-from l4proxy.actuators.webhook import Webhook, WebhookSettings
+from l4proxy.actuators.webhook import Webhook, WebhookSettings, read_url
+from l4proxy.config.mistakes import BadValueError
 from l4proxy.conformance import check_actuator_kind
 from tests.e2e.certificates import Authority
 from tests.l4proxy.actuators.hooks import hook, served
@@ -178,6 +180,7 @@ async def test_another_hook_hears_nothing(
         ("url: 'https://a.example:0/'", "expected a URL"),
         ("url: 'https://a.example:99999/'", "expected a URL"),
         ("url: 'https://a.example/a b'", "no space"),
+        (r"url: 'https://a.example\@b.example/'", "no backslash"),
         ("url: 'https://[::1/'", "expected a URL"),
         (f"url: 'https://a.example/{'a' * 2_100}'", "at most 2048 characters"),
         ("url: 'https://ä.example/'", "expected a URL"),
@@ -191,6 +194,25 @@ def test_settings_that_contradict_themselves_are_mistakes(text: str, said: str) 
     with pytest.raises(ValidationError) as caught:
         read(WebhookSettings, text)
     assert said in str(caught.value)
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    """Where it stands says the mistake's line."""
+    with pytest.raises(BadValueError) as caught:
+        read_url("https://user:password@hooks.example.com/")
+    assert "password" not in str(caught.value)
+
+
+async def test_a_url_that_cannot_be_asked_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path may hold a secret, and the error of who cannot ask it is its text."""
+
+    async def posted(settings: WebhookSettings, _event: object) -> int:
+        raise aiohttp.InvalidURL(settings.url)
+
+    monkeypatch.setattr(webhook, "_posted", posted)
+    with pytest.raises(ActuatorError, match="a URL that cannot be asked") as caught:
+        await apply("url: https://hooks.example.com/secret-path")
+    assert "secret-path" not in str(caught.value)
 
 
 def test_plain_http_elsewhere_is_for_those_who_say_so() -> None:

@@ -94,20 +94,49 @@ async def test_pods_are_found_and_marked(server: ApiServer, api: ApiClient) -> N
     assert [pod.name for pod in pods] == ["enclaves-0", "enclaves-1"]
     await there.mark(pods[0], -7)
     assert fake.costs() == {"enclaves-0": -7}
+    with pytest.raises(ApiError) as caught:
+        await there.mark(pods[0], None)
+    assert caught.value.fault is ApiFault.CONFLICT  # it is another version by now
+    pods = await there.pods(scale.selector)
     await there.mark(pods[0], None)
     assert fake.costs() == {}
     await there.mark(pods[0]._replace(name="gone"), 3)
     server.faults.append(Fault(500))
     with pytest.raises(ApiError):
-        await there.mark(pods[0], 3)
+        await there.mark(pods[1], 3)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "\\ud800"])
+async def test_a_pod_that_cannot_be_named_is_malformed(
+    server: ApiServer, api: ApiClient, name: str
+) -> None:
+    """What stands in a path has to be a name; and without a version it could not be changed."""
+    there = WorkloadClient(api, "default", read_workload("deployments/enclaves"))
+    for meta in (f'"name": "{name}", "resourceVersion": "1"', '"name": "a"'):
+        body = f'{{"metadata": {{"resourceVersion": "1"}}, "items": [{{"metadata": {{{meta}}}}}]}}'
+        server.faults.append(Fault(200, body=body.encode()))
+        with pytest.raises(ApiError) as caught:
+            await there.pods("app=e")
+        assert caught.value.fault is ApiFault.MALFORMED
 
 
 async def test_a_scale_that_was_never_written_is_none(server: ApiServer, api: ApiClient) -> None:
     """And one without a version is malformed."""
     there = WorkloadClient(api, "default", read_workload("deployments/enclaves"))
-    server.faults.append(Fault(200, body=b'{"metadata": {"resourceVersion": "1"}}'))
+    server.faults.append(Fault(200, body=b'{"metadata": {"resourceVersion": "1"}, "spec": {}}'))
     assert await there.scale() == Scale(0, "1", "")
     server.faults.append(Fault(200))
+    with pytest.raises(ApiError) as caught:
+        await there.scale()
+    assert caught.value.fault is ApiFault.MALFORMED
+
+
+@pytest.mark.parametrize("spec", ['{"replicas": "7"}', '{"replicas": -1}', "[]", "null"])
+async def test_what_is_no_number_is_not_zero(server: ApiServer, api: ApiClient, spec: str) -> None:
+    """Else a number would be set that is meant to be higher, and is lower."""
+    there = WorkloadClient(api, "default", read_workload("deployments/enclaves"))
+    body = f'{{"metadata": {{"resourceVersion": "1"}}, "spec": {spec}}}'
+    server.faults.append(Fault(200, body=body.encode()))
     with pytest.raises(ApiError) as caught:
         await there.scale()
     assert caught.value.fault is ApiFault.MALFORMED

@@ -22,7 +22,7 @@ from attestation import (
 from l4proxy.agent.certificates import Credentials, TlsKey
 from l4proxy.agent.libssl import TICKET_KEY, export
 from l4proxy.agent.tls import server_context
-from l4proxy.client import AttestedClient, NotAttested, Rules
+from l4proxy.client import Account, AttestedClient, NotAttested, Rules, Strangers
 from l4proxy.evidence_wire import ALPN, Answer, encode_answer, frame, parse_question
 from l4proxy.set_wire import SET_ALPN, Entry, encode_set
 from tests.l4proxy.agent.credentials import made_key
@@ -31,6 +31,12 @@ from tests.l4proxy.agent.parts import IMAGE, KINDS, NAME, PATIENCE, policy
 HOST = "127.0.0.1"
 SECRET = b"the application's secret"
 """What no peer may hear that is not verified."""
+
+REFUSE = Rules(strangers=Strangers.REFUSE, timeout=PATIENCE)
+"""By a set, and by nobody outside it."""
+
+REATTEST = Rules(strangers=Strangers.REATTEST, timeout=PATIENCE)
+"""By a set, and whoever is outside it proves himself."""
 
 
 def client(rules: Rules | None = None, asked: Policy | None = None) -> AttestedClient:
@@ -224,6 +230,15 @@ async def exchange(asking: AttestedClient, port: int) -> bytes:
         connection.close()
 
 
+async def account(asking: AttestedClient, port: int) -> Account:
+    """What a client says of a connection that has carried something."""
+    connection = await asking.connect(HOST, port, NAME)
+    await connection.stream.write(SECRET)
+    assert await connection.stream.read() == SECRET
+    connection.close()
+    return connection.account
+
+
 async def refused(asking: AttestedClient, server: Server) -> NotAttested:
     """Why a client does not speak to a server, which has heard nothing of its application."""
     try:
@@ -232,6 +247,14 @@ async def refused(asking: AttestedClient, server: Server) -> NotAttested:
         assert not server.heard
         return error
     raise AssertionError("the connection was accepted")
+
+
+async def diverted(asking: AttestedClient, first: Server, other: Server) -> NotAttested:
+    """Why a client that one server has served does not speak to another, to which it is led."""
+    async with serving(first), serving(other), switch(first.port) as way:
+        await exchange(asking, way.port)
+        way.to, other.port = other.port, way.port
+        return await refused(asking, other)
 
 
 def failing(error: NotAttested) -> str:

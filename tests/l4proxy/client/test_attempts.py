@@ -7,7 +7,6 @@ import pytest
 
 from attestation import KeyOrigin
 from l4proxy.client import (
-    Account,
     AttestedClient,
     Basis,
     Fault,
@@ -19,12 +18,13 @@ from l4proxy.client import (
     Strangers,
     members,
 )
-from tests.l4proxy.agent.parts import KINDS, NAME, PATIENCE, policy
+from tests.l4proxy.agent.parts import KINDS, PATIENCE, policy
 from tests.l4proxy.client.parts import (
     HOST,
     SECRET,
     Enclave,
     Server,
+    account,
     client,
     exchange,
     failing,
@@ -37,15 +37,6 @@ from tests.l4proxy.client.parts import (
 )
 
 BY_NONCE = {"freshness": {"mode": "nonce"}}
-
-
-async def account(asking: AttestedClient, port: int) -> Account:
-    """What a client says of a connection that has carried something."""
-    connection = await asking.connect(HOST, port, NAME)
-    await connection.stream.write(SECRET)
-    assert await connection.stream.read() == SECRET
-    connection.close()
-    return connection.account
 
 
 async def test_the_first_is_fresh_and_the_next_resumes() -> None:

@@ -7,42 +7,30 @@ import pytest
 
 from attestation import Expectation, KeyOrigin, PolicyError, SimulatedTee, judge
 from l4proxy.client import (
-    Account,
     AttestedClient,
     Basis,
     Fault,
     OnSwitch,
-    Rules,
     Standing,
-    Strangers,
 )
 from l4proxy.client.lineages import Lineage, Shown, Target
 from l4proxy.client.members import MAX_SETS, SKEW_SECONDS, Moment, Sets, take
 from l4proxy.set_wire import MAX_EPOCH_SECONDS, Entry
-from tests.l4proxy.agent.parts import KINDS, NAME, PATIENCE, policy
+from tests.l4proxy.agent.parts import KINDS, NAME, policy
 from tests.l4proxy.client.parts import (
     HOST,
-    SECRET,
+    REATTEST,
+    REFUSE,
     Enclave,
     Server,
+    account,
     client,
+    diverted,
     failing,
     refused,
     serving,
     switch,
 )
-
-REFUSE = Rules(strangers=Strangers.REFUSE, timeout=PATIENCE)
-REATTEST = Rules(strangers=Strangers.REATTEST, timeout=PATIENCE)
-
-
-async def account(asking: AttestedClient, port: int) -> Account:
-    """What a client says of a connection that has carried something."""
-    connection = await asking.connect(HOST, port, NAME)
-    await connection.stream.write(SECRET)
-    assert await connection.stream.read() == SECRET
-    connection.close()
-    return connection.account
 
 
 async def test_a_member_is_let_in_by_its_key() -> None:
@@ -94,11 +82,7 @@ async def test_a_genuine_enclave_that_is_not_in_the_set_is_refused() -> None:
     """A diversion within the policy is noticed before a byte of the application."""
     stranger, other = Server(), Server()
     one = Server(members=lambda: [other.enclave.entry()])
-    async with serving(one), serving(stranger), switch(one.port) as way:
-        asking = client(REFUSE)
-        await account(asking, way.port)
-        way.to, stranger.port = stranger.port, way.port
-        error = await refused(asking, stranger)
+    error = await diverted(client(REFUSE), one, stranger)
     assert error.fault is Fault.STRANGER
     assert stranger.enclave.digest.hex() in error.detail
     assert stranger.proofs == 0
@@ -176,11 +160,7 @@ async def test_evidence_for_another_key_lets_nobody_in() -> None:
     """An entry counts for the key that its evidence speaks of, whatever it is called."""
     thief, true = Server(), Enclave()
     one = Server(members=lambda: [replace(true.entry(), key=thief.enclave.digest)])
-    async with serving(one), serving(thief), switch(one.port) as way:
-        asking = client(REFUSE)
-        await account(asking, way.port)
-        way.to, thief.port = thief.port, way.port
-        error = await refused(asking, thief)
+    error = await diverted(client(REFUSE), one, thief)
     assert error.fault is Fault.STRANGER
     assert failing(error) == "key_binding"
 

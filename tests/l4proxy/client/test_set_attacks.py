@@ -10,17 +10,20 @@ import pytest
 from attestation import KeyOrigin, SimulatedTee
 from attestation.manifest import digest
 from l4proxy.agent.libssl import TICKET_KEY
-from l4proxy.client import AttestedClient, Basis, Fault, Rules, Strangers
+from l4proxy.client import AttestedClient, Basis, Fault, Rules
 from l4proxy.set_wire import Entry
 from l4proxy.ticket_key import KEY_NAME_BYTES
 from tests.l4proxy.agent.credentials import made_key
 from tests.l4proxy.agent.parts import IMAGE, KINDS, NAME, PATIENCE, policy
 from tests.l4proxy.client.parts import (
     HOST,
+    REATTEST,
+    REFUSE,
     SECRET,
     Enclave,
     Server,
     client,
+    diverted,
     exchange,
     failing,
     lead,
@@ -30,9 +33,6 @@ from tests.l4proxy.client.parts import (
     switch,
 )
 from tests.l4proxy.client.test_attacks import FORGED, MANIFEST, passing_on
-
-REFUSE = Rules(strangers=Strangers.REFUSE, timeout=PATIENCE)
-REATTEST = Rules(strangers=Strangers.REATTEST, timeout=PATIENCE)
 
 
 async def test_a_key_that_leaked_from_a_member_will_do_until_the_epoch_ends() -> None:
@@ -152,24 +152,15 @@ async def test_a_bundle_of_an_old_epoch() -> None:
     """Whoever was in it is a stranger now, and so is whoever holds his key by now."""
     gone = Enclave()
     old = [gone.entry(age=601.0), Enclave().entry()]
-    one, thief = Server(members=lambda: old), Server(gone)
-    async with serving(one), serving(thief), switch(one.port) as way:
-        asking = client(REFUSE)
-        await exchange(asking, way.port)
-        way.to, thief.port = thief.port, way.port
-        error = await refused(asking, thief)
+    error = await diverted(client(REFUSE), Server(members=lambda: old), Server(gone))
     assert error.fault is Fault.STRANGER
 
 
 async def test_a_bundle_of_old_evidence() -> None:
     """With new times around it, it is judged as evidence is: at the time of the connection."""
     earlier = Enclave(earlier=4 * 3600.0)
-    one, thief = Server(members=lambda: [earlier.entry()]), Server(earlier)
-    async with serving(one), serving(thief), switch(one.port) as way:
-        asking = client(REFUSE)
-        await exchange(asking, way.port)
-        way.to, thief.port = thief.port, way.port
-        error = await refused(asking, thief)
+    one = Server(members=lambda: [earlier.entry()])
+    error = await diverted(client(REFUSE), one, Server(earlier))
     assert error.fault is Fault.STRANGER
     assert failing(error) == "certificate_validity"
 
@@ -183,12 +174,8 @@ async def test_a_forged_manifest_in_a_bundle() -> None:
         return replace(made, evidence=replace(made.evidence, manifest=MANIFEST))
 
     true = Enclave(SimulatedTee(IMAGE.encode(), MANIFEST))
-    one, other = Server(true, members=lambda: [entry()]), Server(forger)
-    async with serving(one), serving(other), switch(one.port) as way:
-        asking = client(REFUSE, policy(manifest=f"sha256:{digest(MANIFEST).hex()}"))
-        await exchange(asking, way.port)
-        way.to, other.port = other.port, way.port
-        error = await refused(asking, other)
+    asking = client(REFUSE, policy(manifest=f"sha256:{digest(MANIFEST).hex()}"))
+    error = await diverted(asking, Server(true, members=lambda: [entry()]), Server(forger))
     assert error.fault is Fault.STRANGER
     assert failing(error) == "manifest"
 
@@ -198,11 +185,7 @@ async def test_a_member_that_has_swapped_its_key() -> None:
     before = Enclave()
     after = Server(replace(before, key=made_key()))
     one = Server(members=lambda: [before.entry()])
-    async with serving(one), serving(after), switch(one.port) as way:
-        asking = client(REFUSE)
-        await exchange(asking, way.port)
-        way.to, after.port = after.port, way.port
-        error = await refused(asking, after)
+    error = await diverted(client(REFUSE), one, after)
     assert error.fault is Fault.STRANGER
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, NamedTuple
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from l4proxy.config.choice import Choice, chosen
 from l4proxy.config.mistakes import BadValueError
@@ -21,6 +21,24 @@ class Settings(Section):
 
 class Bare(Section):
     """Of the other, which has none."""
+
+
+class Failing(Section):
+    """Of one whose code is wrong."""
+
+    file: str = ""
+    """Something."""
+
+    @field_validator("file")
+    @classmethod
+    def _looked_up(cls, found: str) -> str:
+        return dict[str, str]()[found]
+
+
+class Unfinished(Section):
+    """Of one that pydantic cannot read with."""
+
+    file: "NoSuchType"  # type: ignore[name-defined]  # noqa: F821 - what is to be refused
 
 
 class Part(NamedTuple):
@@ -73,6 +91,16 @@ def test_what_is_no_part_is_a_mistake(found: object, said: str) -> None:
     with pytest.raises(BadValueError) as caught:
         PART.read(found)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [(Failing, "KeyError: 'x'"), (Unfinished, "SchemaError")]
+)
+def test_settings_that_fail_are_a_mistake(settings: type[BaseModel], said: str) -> None:
+    """Of the configuration that names the part; who reads it goes on."""
+    part = chosen("a part", lambda: {"acme": Part(settings)})
+    with pytest.raises(BadValueError, match=f"acme: found {said}"):
+        part.read({"acme": {"file": "x"}})
 
 
 def test_a_wrong_setting_has_its_path() -> None:

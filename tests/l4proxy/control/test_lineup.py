@@ -77,6 +77,23 @@ def test_whom_an_operator_brings_back_is_spared() -> None:
     assert lineup.take(APP, MEMBERS, again, None, later) == Taken((A,), (), (B, C))
 
 
+def test_who_is_sealed_is_so_by_scaling_alone() -> None:
+    """An operator's word opens it again, and so does the end of the pool's scaling."""
+    lineup = Lineup()
+    lineup.take(APP, MEMBERS, decision(drain=(A, B)), None, 1.0)
+    assert lineup.seal(APP, (A, B, C))
+    assert not lineup.seal(APP, (A, B))
+    assert lineup.sealed == {(APP, A), (APP, B)}
+    lineup.undrain(APP, A, 2.0)
+    lineup.drain(APP, MEMBERS[B], None)
+    assert lineup.sealed == frozenset()
+    lineup.seal(APP, (C,))
+    lineup.take(APP, MEMBERS, decision(drain=(C,)), None, 1000.0)
+    assert lineup.sealed == {(APP, C)}
+    lineup.settle({APP: MEMBERS.values()}, ())
+    assert lineup.sealed == frozenset()
+
+
 def test_who_is_drained_is_not_activated() -> None:
     """One who is awake already is spared all the same."""
     lineup = Lineup()

@@ -393,6 +393,16 @@ pools:
     assert decode_snapshot(encode_snapshot(snapshot)).pools.pools[APP] == app
 
 
+def test_who_is_sealed_gets_nothing() -> None:
+    """Not even a client that comes back with a ticket, which a drain alone would let in."""
+    config = parse_config(PLAIN, "sealed")
+    (member,) = Roll(config).members(APP)
+    key = APP, member.name
+    standing = Standing(Roll(config), drains={key: None}, sealed={key})
+    (backend,) = plan(config, Cells(), ROOM, standing).pools.pools[APP].backends
+    assert (backend.draining, backend.healthy, backend.drain_deadline) == (True, False, None)
+
+
 def test_no_mark_wakes_who_goes_by_the_word_of_who_found_it() -> None:
     """Nor one that only keeps its sessions."""
     text = PLAIN.replace('["127.0.0.1:443"]', "[{dns: {name: a.b, port: 1}}]")

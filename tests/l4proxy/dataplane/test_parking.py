@@ -97,6 +97,22 @@ def test_few_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stage.room.counted["refused", "no_eligible_backend"] == 2
 
 
+def test_few_of_one_client_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not take the places of others, nor scale a pool alone; who leaves makes room."""
+    monkeypatch.setattr(parking, "MAX_PARKED_PER_CLIENT", 2)
+    use(stage, parks(stage))
+    first, _ = stage.arrive(HELLO)
+    for _ in range(3):
+        stage.arrive(HELLO)
+    assert waiting(stage) == 2
+    assert stage.room.counted["refused", "no_eligible_backend"] == 2
+    first.reset()
+    later(stage)
+    stage.arrive(HELLO)
+    assert waiting(stage) == 2
+    assert stage.room.counted["refused", "no_eligible_backend"] == 2
+
+
 def test_a_bug_in_one_costs_that_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits no more, and is counted no more."""
     use(stage, parks(stage))

@@ -21,6 +21,7 @@ class Asking:
 
     def __init__(self) -> None:
         self.leave: list[tuple[bool, bool]] = []
+        self.client = b"\x7f\0\0\1"
 
     def find_backend(self, *, may_hold: bool, may_park: bool) -> None:
         """Note it."""

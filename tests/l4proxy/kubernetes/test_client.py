@@ -11,7 +11,7 @@ import pytest_asyncio
 from l4proxy.kubernetes import Access, ApiClient, ApiError, ApiFault, Query, client
 from l4proxy.kubernetes.access import tls_context
 from l4proxy.kubernetes.objects import field, text, version
-from l4proxy.kubernetes.resources import DEPLOYMENTS, ENDPOINT_SLICES, LEASES, PODS
+from l4proxy.kubernetes.resources import ENDPOINT_SLICES, LEASES, PODS, Resource
 from l4proxy.kubernetes.watch import Event, EventKind
 from tests.kubernetes_api.rbac import Grant
 from tests.kubernetes_api.server import ApiServer, Asked, Fault
@@ -54,7 +54,7 @@ async def test_objects_are_read_created_and_changed(server: ApiServer, api: ApiC
 async def test_a_change_to_an_old_version_is_told(server: ApiServer, api: ApiClient) -> None:
     """Whoever changed it first is not overwritten: 409, and the object is theirs."""
     found = server.add("deployments", "d", {"spec": {"replicas": 1}})
-    path = DEPLOYMENTS.path("default", "d", "scale")
+    path = Resource("apps", "v1", "deployments").path("default", "d", "scale")
     old = {"metadata": {"resourceVersion": version(found)}, "spec": {"replicas": 2}}
     await api.patch(path, old)
     with pytest.raises(ApiError) as caught:
@@ -110,6 +110,37 @@ async def test_a_list_without_end_is_refused(
     with pytest.raises(ApiError) as caught:
         await api.list(Query(PODS.path("default")))
     assert caught.value.fault is ApiFault.TOO_LARGE
+
+
+async def test_pages_without_end_are_refused(
+    server: ApiServer, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when there is nothing on them."""
+    monkeypatch.setattr(client, "MAX_ITEMS", 3)
+    body = b'{"metadata": {"resourceVersion": "1", "continue": "more"}, "items": []}'
+    server.faults.append(Fault(200, times=9, body=body))
+    with pytest.raises(ApiError) as caught:
+        await api.list(Query(PODS.path("default")))
+    assert (caught.value.fault, server.faults[0].times) == (ApiFault.TOO_LARGE, 5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"metadata": {"resourceVersion": "1"}}',
+        b'{"metadata": {"resourceVersion": "1"}, "items": null}',
+        b'{"metadata": {"resourceVersion": "1"}, "items": [{}, 1]}',
+        b'{"metadata": {"resourceVersion": "1", "continue": 7}, "items": []}',
+    ],
+)
+async def test_what_is_no_list_is_not_an_empty_one(
+    server: ApiServer, api: ApiClient, body: bytes
+) -> None:
+    """Else all that there is would be gone."""
+    server.faults.append(Fault(200, body=body))
+    with pytest.raises(ApiError) as caught:
+        await api.list(Query(PODS.path("default")))
+    assert caught.value.fault is ApiFault.MALFORMED
 
 
 @pytest.mark.parametrize(

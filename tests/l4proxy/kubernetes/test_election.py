@@ -176,6 +176,51 @@ async def test_who_ends_lets_go(server: ApiServer, access: Access) -> None:
     assert not leads(b)
 
 
+@pytest.mark.usefixtures("_quick")
+async def test_a_successor_keeps_what_it_took(server: ApiServer, access: Access) -> None:
+    """Who ends does not free what another of the same process has claimed since (a reload)."""
+    old, new = (Election(Lease("default", "l4proxy", "a")) for _ in range(2))
+    async with ApiClient(access) as api, asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(old.run(api))
+        await until(lambda: leads(old))
+
+        def cross(asked: Asked) -> None:
+            if asked.verb == "get":
+                server.before = lambda _: None
+                server.change("leases", "l4proxy", {"spec": record(server) | {"renewTime": "x"}})
+
+        server.before = cross
+        task.cancel()
+    async with ApiClient(access) as api:
+        await new.ask(api)
+    assert (leads(new), record(server)["leaseTransitions"]) == (True, 0)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_who_is_let_in_no_more_is_told(server: ApiServer, access: Access) -> None:
+    """When it does not lead any more: by other credentials it may be let in."""
+    clock = Clock()
+    a = candidate("a", clock)
+    async with ApiClient(access) as api, asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(a.run(api))
+        await until(lambda: leads(a))
+        server.faults.append(Fault(401, times=1000))
+        await until(lambda: server.faults[0].times < 998)
+        assert not task.done()
+        clock.now += RENEW_SECONDS
+        assert (await task).fault is ApiFault.UNAUTHORIZED
+
+
+async def test_a_lease_without_a_version_is_not_claimed(server: ApiServer, access: Access) -> None:
+    """It would be taken whoever holds it by then."""
+    server.faults.append(Fault(200, body=b'{"spec": {}}'))
+    a = candidate("a", Clock())
+    async with ApiClient(access) as api:
+        with pytest.raises(ApiError) as caught:
+            await a.ask(api)
+    assert (caught.value.fault, leads(a)) == (ApiFault.MALFORMED, False)
+
+
 async def test_who_never_led_lets_go_of_nothing(server: ApiServer, access: Access) -> None:
     """It asks nothing as it ends."""
     server.add("leases", "l4proxy", {"spec": {"holderIdentity": "x", "leaseDurationSeconds": 15}})

@@ -145,6 +145,33 @@ async def test_a_version_that_is_forgotten_means_a_new_list(
     assert followed.reflector.faults == {ApiFault.GONE: 1}
 
 
+async def test_versions_that_go_back_mean_a_new_list(server: ApiServer, access: Access) -> None:
+    """As after a backup was played back: what is not there any more is gone."""
+    server.add("endpointslices", "a", slice_(1))
+    async with following(access) as followed:
+        await followed.says(a=1)
+        await until(lambda: server.watches.open)
+        (watcher,) = server.watches.open
+        server.watches.open.clear()
+        server.store.delete(Key("endpointslices", "default", "a"))
+        server.store.version = 7
+        server.watches.open.append(watcher)
+        server.watches.bookmark()
+        await followed.says()
+    assert followed.reflector.faults == {ApiFault.GONE: 1}
+
+
+async def test_a_version_that_is_refused_means_a_new_list(
+    server: ApiServer, access: Access
+) -> None:
+    """It would be refused for ever."""
+    server.add("endpointslices", "a", slice_(1))
+    server.faults.append(Fault(400, "watch=true"))
+    async with following(access):
+        await until(lambda: server.watches.open)
+    assert lists(server) == 2
+
+
 @pytest.mark.parametrize(
     ("fault", "word"),
     [
@@ -191,7 +218,7 @@ async def test_a_broken_watch_loses_nothing(server: ApiServer, access: Access) -
 async def test_nonsense_in_a_watch_means_a_new_list(server: ApiServer, access: Access) -> None:
     """What is no event, or an object without name or version: it is not known where we are."""
     nonsense: list[Json] = [
-        {"type": "MODIFIED", "object": {"metadata": {"resourceVersion": "5"}}},
+        {"type": "MODIFIED", "object": {"metadata": {"resourceVersion": "999"}}},
         {"type": "MODIFIED", "object": {"metadata": {"name": "a"}}},
         {"type": "OTHER", "object": {}},
     ]

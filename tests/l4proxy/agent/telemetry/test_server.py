@@ -223,7 +223,7 @@ async def test_secrets_that_will_not_do_are_told(tmp_path: Path) -> None:
     board = Board(found, Traffic())
     for data in ("short", "with blanks between its words", ""):
         found.secret.write_text(data)
-        with pytest.raises(BadSecretFile, match=r"token: found no token, expected 16"):
+        with pytest.raises(BadSecretFile, match=r"found (no|a short) token, expected one of"):
             open_telemetry(found, credentials(), board)
     found.secret.chmod(0o644)
     with pytest.raises(BadSecretFile, match="mode 0644"):

@@ -103,6 +103,27 @@ def test_of_two_at_one_address_the_better_counts() -> None:
         assert read(*(slice_(each) for each in order)).found == (at("10.0.0.1", "new"),)
 
 
+def test_at_one_address_there_may_be_several() -> None:
+    """Each at a port of its own, as enclaves of one machine are."""
+    slices = [slice_(endpoint("10.0.0.1"), ports=[{"name": "https", "port": n}]) for n in (2, 1)]
+    assert read(*slices).found == tuple(Found(Address("10.0.0.1", n)) for n in (1, 2))
+
+
+def test_of_two_addresses_of_one_name_the_better_counts() -> None:
+    """A pod that was made again has its old name and another address; both may stand there."""
+    old = endpoint("10.0.0.1", "e-0", ready=False, serving=True, terminating=True)
+    new = endpoint("10.0.0.9", "e-0", ready=True)
+    six = slice_(endpoint("2001:db8::1", "e-0", ready=True), family="IPv6")
+    for order in ((old, new), (new, old)):
+        assert read(six, *(slice_(each) for each in order)).found == (at("10.0.0.9", "e-0"),)
+
+
+def test_the_order_of_slices_means_nothing() -> None:
+    """Of two that may take the same, all balancers take the same."""
+    one, two = (slice_(endpoint("10.0.0.1", name)) for name in "ab")
+    assert read(one, two) == read(two, one)
+
+
 def test_only_pods_give_names() -> None:
     """One that is too long, or of something else, is called by its address."""
     other = endpoint("10.0.0.1") | {"targetRef": {"kind": "Node", "name": "n"}}
@@ -187,7 +208,7 @@ JSON = st.recursive(
 KEYS = ["addressType", "endpoints", "ports", "addresses", "conditions", "targetRef", "name", "port"]
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(found=st.dictionaries(st.sampled_from(KEYS), JSON), data=st.data())
 def test_no_object_raises(found: dict[str, object], data: st.DataObject) -> None:
     """Whatever the API sends, there is an answer; a real slice with one value replaced, too."""

@@ -83,6 +83,21 @@ async def test_a_plug_in_that_cannot_be_made_fails_its_own_watch(install: Instal
     assert discovery.statistics().age is None
 
 
+@pytest.mark.parametrize("answer", ["1 / 0", "None", "Seen(None)"])
+async def test_statistics_that_fail_break_nobody_elses(install: Install, answer: str) -> None:
+    """What is told instead has no age, so that nobody takes its set for complete."""
+    code = CODE.replace("return self.seen", f"return {answer}")
+    install(code, group=Group.DISCOVERY)
+    discovery = discovery_of("discovery: {toy: {port: 443}}")
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        told: asyncio.Queue[Collection[Found]] = asyncio.Queue()
+        task = tasks.create_task(discovery.watch(told.put_nowait))
+        await told.get()
+        task.cancel()
+    seen = discovery.statistics()
+    assert (seen.addresses, seen.age, seen.fault) == (0, None, "statistics")
+
+
 def test_two_are_one_if_they_say_the_same(install: Install) -> None:
     """So a reload that changes nothing leaves it alone."""
     install(CODE, group=Group.DISCOVERY)

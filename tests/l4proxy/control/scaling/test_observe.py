@@ -186,6 +186,15 @@ def test_claims_stand_beside_counts() -> None:
     assert (second.metrics, second.capacity) == ({}, None)
 
 
+def test_a_backend_with_a_connection_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client's session may be counted elsewhere: many clients may share one address."""
+    pool = Seen()
+    pool.sessions(a=3, b=1)
+    monkeypatch.setattr(pool.load, "sessions", lambda _: 0)
+    reports = pool.look().observation.backends
+    assert [report.sessions for report in reports] == [1, 1, 0]
+
+
 def test_who_is_in_no_plan_yet_has_no_sessions() -> None:
     """A backend that has just been found has no cell to be counted in."""
     pool = Seen()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
@@ -116,6 +116,57 @@ async def test_a_bug_of_an_actuator_is_its_own(caplog: pytest.LogCaptureFixture)
         await until(lambda: orders.failures)
     assert orders.fault == "internal"
     assert "ZeroDivisionError: oops" in caplog.text
+
+
+class Odd(Hand):
+    """An actuator that fails as no coroutine does."""
+
+    def apply(self, order: Order) -> Awaitable[None]:
+        """Fail before there is anything to wait for, or be cancelled by nobody."""
+        if not self.orders:
+            self.orders.append(order)
+            raise ZeroDivisionError
+        return self._cancelled()
+
+    async def _cancelled(self) -> None:
+        raise asyncio.CancelledError
+
+
+async def test_whatever_an_actuator_does_orders_go_on() -> None:
+    """Neither an error before the wait nor a cancellation of its own ends the balancer's part."""
+    async with working(Odd()) as orders:
+        orders.give(order(3))
+        await until(partial(_failed, orders, 1))
+        assert orders.fault == "internal"
+        orders.give(order(3))
+        await until(partial(_failed, orders, 2))
+        assert orders.fault == "cancelled itself"
+
+
+class Hushed(Hand):
+    """An actuator that does not take refusals at first."""
+
+    deaf = True
+
+    async def notify(self, refusal: Refusal) -> None:
+        """Fail once."""
+        if self.deaf:
+            self.deaf = False
+            raise ActuatorError("the hook: found status 503")
+        await super().notify(refusal)
+
+
+async def test_a_refusal_is_told_until_it_is_heard() -> None:
+    """Between two tries the newest order has its turn."""
+    hand = Hushed()
+    async with working(hand) as orders:
+        orders.give(order(3))
+        orders.refused(REFUSAL)
+        await until(partial(_failed, orders, 1))
+        assert hand.refusals == []
+        orders.give(order(4))
+        await until(lambda: hand.refusals)
+    assert (hand.refusals, hand.orders[-1].desired) == ([REFUSAL], 4)
 
 
 class Serving(Hand):

@@ -40,6 +40,8 @@ def test_a_value_stays_and_ages() -> None:
         (-math.inf, Refused.INFINITE),
         (-1e-9, Refused.NEGATIVE),
         (MOST * 1.1, Refused.TOO_LARGE),
+        (10**400, Refused.TOO_LARGE),
+        (-(10**400), Refused.NEGATIVE),
         (Refused.DUPLICATE, Refused.DUPLICATE),
     ],
 )
@@ -113,3 +115,12 @@ def test_two_counts_far_apart_are_no_rate() -> None:
     found.take({JOBS: 0.0}, 0.0)
     found.take({JOBS: 1e6}, MOST_INTERVAL_SECONDS + 1)
     assert found.refused == {JOBS: Refused.BEGUN}
+
+
+def test_a_whole_number_counts_as_any_other() -> None:
+    """As plug-ins tell them: it is divided, doubted as a share, and made a rate."""
+    found = claims(cpu="load / 4", memory="used", jobs="jobs_total")
+    found.take({CPU: 2, MetricName("memory"): 85, JOBS: 10}, 0.0)
+    found.take({CPU: 2, MetricName("memory"): 85, JOBS: 20}, 5.0)
+    assert found.readings(5.0) == {CPU: Reading(0.5, 0.0), JOBS: Reading(2.0, 0.0)}
+    assert found.refused == {MetricName("memory"): Refused.ABOVE_ONE}

@@ -251,7 +251,7 @@ def test_files_are_read_when_the_source_is_made(tmp_path: Path) -> None:
     token.chmod(0o600)
     pinned(token_file=str(token))
     token.write_text("two words\n")
-    with pytest.raises(BadTelemetry, match="expected a token of visible ASCII"):
+    with pytest.raises(BadTelemetry, match="found no token, expected one of visible ASCII"):
         pinned(token_file=str(token))
     with pytest.raises(BadTelemetry, match="telemetry of pool app"):
         pinned(ca=str(token))

@@ -35,6 +35,14 @@ class Acme:
         raise BadTelemetry(f"{pool}: {settings.size}")
 
 
+class Failing(Acme):
+    """A plug-in whose code is wrong."""
+
+    def make(self, settings: AcmeSettings, pool: PoolName) -> TelemetrySource:
+        """Fail."""
+        raise FileNotFoundError(pool, settings.size)
+
+
 class Loose(BaseModel):
     """Settings that take any key."""
 
@@ -100,6 +108,13 @@ def test_settings_that_a_plug_in_does_not_take_are_a_mistake(
     """With the place."""
     with pytest.raises(BadTelemetry, match=said):
         telemetry_rules(APP, settings(source={"acme": source}), installed())
+
+
+def test_a_plug_in_that_fails_is_a_mistake() -> None:
+    """Of the configuration that names it; who reads it goes on."""
+    sources = installed(target=f"{__name__}:Failing")
+    with pytest.raises(BadTelemetry, match="pool app: acme: found FileNotFoundError: "):
+        telemetry_rules(APP, settings(source={"acme": {}}), sources)
 
 
 def test_what_nobody_has_registered_is_said() -> None:
