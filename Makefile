@@ -106,13 +106,21 @@ hardships: $(INSTALLED)  ## what attacks and faults cost, on a real daemon (ARGS
 	@PYTHONPATH=. $(BIN)/python benchmarks/hardships.py --output benchmarks/results/hardships.json $(ARGS)
 
 ##@ Further
-.PHONY: format test-tools wheel clean help
+.PHONY: format test-tools compiled wheel clean help
 format: $(INSTALLED)  ## lay the code out, and mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
 test-tools:  ## install the servers and clients that some tests talk to (root, Debian or Ubuntu)
 	@.ci/test-tools
+
+COMPILED := build/compiled
+
+# What `pip install` does for whoever asks for it, into a folder of its own: never beside the sources.
+compiled: $(INSTALLED)  ## build l4proxy compiled into build/compiled (a C compiler; 2 minutes)
+	@rm -rf $(COMPILED)
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+		--target $(COMPILED) .
 
 wheel: $(INSTALLED)  ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -41,7 +41,7 @@ PARTS: dict[str, Callable[[Bench], object]] = {
     "two": traffic.measure_two_workers,
     "idle": standing.measure_idle,
 }
-QUICK_PEERS = ("l4proxy", "HAProxy", "nginx", "bare loop")
+QUICK_PEERS = ("l4proxy", "l4proxy compiled", "HAProxy", "nginx", "bare loop")
 DESCRIPTORS = 20_000
 """What 8,000 connections need on both sides of a proxy, and to spare."""
 
@@ -82,7 +82,10 @@ def _arguments() -> argparse.Namespace:
 def _here(peers: list[Peer], *, quick: bool) -> list[Peer]:
     for peer in peers:
         if peer.program is None:
-            say(f"{peer.name} is not here and is left out: `make bench-peers` fetches what it can")
+            say(
+                f"{peer.name} is not here and is left out: `make bench-peers` fetches what it can, "
+                "`make compiled` builds our own"
+            )
     wanted = [peer for peer in peers if peer.program is not None]
     return [peer for peer in wanted if peer.name in QUICK_PEERS] if quick else wanted
 

@@ -8,18 +8,19 @@ message. A reader may see a count that is a moment old, never a torn one: a cell
 
 import mmap
 import os
+from typing import Final
 
 from l4proxy.limits import MAX_BACKENDS
-from routing import BackendIndex
+from routing import BackendIndex, LoadView
 
-_CELL_BYTES = 4
-_TOTAL = MAX_BACKENDS
-_SESSIONS = MAX_BACKENDS + 1
+_CELL_BYTES: Final = 4
+_TOTAL: Final = MAX_BACKENDS
+_SESSIONS: Final = MAX_BACKENDS + 1
 """Where the sessions of a row begin, behind its connections and their total."""
-_STRIDE = _SESSIONS + MAX_BACKENDS
+_STRIDE: Final = _SESSIONS + MAX_BACKENDS
 
 
-class SharedLoad:
+class SharedLoad(LoadView):
     """The table, mapped into this process. Implements `routing.LoadView` over all rows."""
 
     __slots__ = ("_cells", "_mapping", "_sessions")
@@ -72,7 +73,7 @@ class SharedLoad:
         self._mapping.close()
 
 
-TOTAL = BackendIndex(_TOTAL)
+TOTAL: Final = BackendIndex(_TOTAL)
 """The cell of a row that counts the worker's open connections."""
 
 

@@ -14,26 +14,26 @@ import mmap
 import os
 from hashlib import blake2b
 from secrets import token_bytes
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routing import BackendIndex, PoolName
 
-SHARED_SESSIONS = 65_536
+SHARED_SESSIONS: Final = 65_536
 """Slots of one worker's segment, 1.5 MiB: sessions that other workers can see."""
 
-NEIGHBOURS = 4
+NEIGHBOURS: Final = 4
 """Slots in which a session may stand: with half of all slots taken, 1 in 30 finds none free."""
 
-FOREVER = 2**31 - 1
+FOREVER: Final = 2**31 - 1
 """The end of a session with an open connection, in ticks."""
 
-TICKS = 10
+TICKS: Final = 10
 """Ticks a second: 32 bits of tenths of a second last for 6.8 years of monotonic time."""
 
-_KEY_BYTES = 8
-_FIELDS = 4  # backend, end, reserved, end of the reservation: 32 bits each
-_HEADER_BYTES = 16  # the key of the hash: the same in all workers, unknown to clients
-_SEGMENT_BYTES = SHARED_SESSIONS * (_KEY_BYTES + 4 * _FIELDS)
+_KEY_BYTES: Final = 8
+_FIELDS: Final = 4  # backend, end, reserved, end of the reservation: 32 bits each
+_HEADER_BYTES: Final = 16  # the key of the hash: the same in all workers, unknown to clients
+_SEGMENT_BYTES: Final = SHARED_SESSIONS * (_KEY_BYTES + 4 * _FIELDS)
 
 
 class SharedSession(NamedTuple):

@@ -8,6 +8,7 @@ name allows, and in no other.
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import islice
+from typing import Final
 
 from routing.backend import Backend, BackendName
 from routing.client import Client
@@ -25,14 +26,14 @@ Owned = tuple[Backend, Why]
 
 # Tickets looked at per hello. Clients offer one or two; a hello of 64 KiB has room for 1,600
 # identities, of which each would cost up to three look-ups.
-MAX_TICKETS = 8
+MAX_TICKETS: Final = 8
 
 # What stands for an identity where it is ranked: as long as a client's address at most, however
 # long the identity is.
-_KEY_BYTES = 16
+_KEY_BYTES: Final = 16
 
 # Looked up once: in CPython 3.11 each access to a member of an enumeration costs 0.1 µs.
-_HELD = Session.HELD
+_HELD: Final = Session.HELD
 _ROUTABLE, _LEARNED, _SESSION_ID = Why.ROUTABLE, Why.LEARNED, Why.SESSION_ID
 
 

@@ -18,7 +18,7 @@ the rest would be a guess: after 4, which names a backend for certain, and befor
 """
 
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routing.affinity import (
     by_external_psk,
@@ -41,7 +41,7 @@ from sni import ClientHello
 
 # Seconds that a hello waits for its ticket name: long enough for a handshake and a resumption with
 # every enclave of the pool, short enough to pass for an ordinary delay of the network.
-HOLD_SECONDS = 0.150
+HOLD_SECONDS: Final = 0.150
 
 
 class Effect(Enum):
@@ -103,11 +103,11 @@ class Refuse(NamedTuple):
     pool: PoolName | None = None
 
 
-_TAKE_SLOT = (Effect.TAKE_SLOT,)
-_TAKE_SLOT_AND_RESERVE = (Effect.TAKE_SLOT, Effect.RESERVE)
+_TAKE_SLOT: Final = (Effect.TAKE_SLOT,)
+_TAKE_SLOT_AND_RESERVE: Final = (Effect.TAKE_SLOT, Effect.RESERVE)
 
 # Looked up once: in CPython 3.11 each access to a member of an enumeration costs 0.1 µs.
-_SELECTED = Why.SELECTED
+_SELECTED: Final = Why.SELECTED
 
 
 def decide(

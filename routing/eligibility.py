@@ -14,6 +14,7 @@ So a token, or a reservation, is a preference and never a way past the bound on 
 """
 
 from enum import Enum, auto
+from typing import Final
 
 from routing.backend import Backend, Capacity
 from routing.reasons import Ineligible
@@ -28,7 +29,7 @@ class Session(Enum):
 
 
 # Looked up once: in CPython 3.11 each access to a member of an enumeration costs 0.1 µs.
-_NEW = Session.NEW
+_NEW: Final = Session.NEW
 
 
 def ineligible(

@@ -9,6 +9,8 @@ from routing.backend import BackendIndex
 class LoadView(Protocol):
     """Open sessions and connections per backend, as of now. Reading never fails and never waits."""
 
+    __slots__ = ()
+
     def sessions(self, index: BackendIndex, /) -> int:
         """Return the sessions on one backend."""
         ...

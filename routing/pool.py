@@ -189,7 +189,7 @@ class Pools:
     pools: Mapping[PoolName, Pool]
 
     def __post_init__(self) -> None:
-        missing = sorted(self.table.pools - self.pools.keys())
+        missing = sorted(self.table.pools.difference(self.pools))
         if missing:
             raise UnknownPool(
                 f"routes lead to {missing}, expected one of the pools {sorted(self.pools)}"

@@ -2,17 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from routing.backend import BackendName, Hashing
 
 # Members kept per key, or slot of keys. With half a pool refused, all eight are refused once in 256
 # times.
-KEPT = 8
+KEPT: Final = 8
 
 # Keys whose ranking is remembered, per pool: found again in 0.1 µs, where hashing takes 0.8. More
 # networks than come to an enclave in a while; with keys of up to 16 bytes they take 1 MB.
-MAX_KEYS = 8_192
+MAX_KEYS: Final = 8_192
 
 
 class Ranking(ABC):

@@ -15,6 +15,8 @@ class Why(StrEnum):
     RESERVATION = "reservation"
     SELECTED = "selected"
 
+    __hash__ = str.__hash__  # an enumeration's own is Python code, and one is hashed a connection
+
 
 class Ineligible(StrEnum):
     """Why a backend may not have this connection."""

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from heapq import nlargest
+from typing import Final
 
 from routing.backend import BackendName, Hashing
 from routing.ranking import KEPT, Ranking
@@ -19,17 +20,17 @@ from routing.ranking import KEPT, Ranking
 # Clients share a ranking by slot, so that it can be kept. With 2**14 slots the shares of 20
 # backends are true to about 3 % (a backend's slots are a binomial draw), even 1,000 backends get
 # 16 slots each, all rankings kept take at most 3 MB, and a slot fits two bytes.
-SLOTS = 16_384
-_SLOT_BYTES = 2
+SLOTS: Final = 16_384
+_SLOT_BYTES: Final = 2
 
 # Changing it moves every client that offers no token: all balancers of a fleet must hold the same.
-_KEY = b"l4proxy rendezvous 1"
+_KEY: Final = b"l4proxy rendezvous 1"
 
-_DIGEST_BYTES = 8
+_DIGEST_BYTES: Final = 8
 # The bits taken of a digest: with 52, h + 1/2 is exact in a double, and so never rounds to 0 or 1.
-_BITS = 52
+_BITS: Final = 52
 
-_BEGUN = blake2b(digest_size=_SLOT_BYTES, key=_KEY)
+_BEGUN: Final = blake2b(digest_size=_SLOT_BYTES, key=_KEY)
 
 
 def slot_of(key: bytes) -> int:

@@ -1,6 +1,7 @@
 """Selection: one of the backends that are eligible for a session that nobody owns yet."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from routing.backend import Backend, Balance
 from routing.client import Client
@@ -14,17 +15,17 @@ from routing.wheel import Wheel
 # next in rank: 5/4. Nearer to 1 evens load out further and moves more clients: with 1 + e a change
 # moves O(1/e²) of them (Mirrokni, Thorup, Zadimoghaddam: "Consistent Hashing with Bounded Loads",
 # 2016). HAProxy calls 125 to 200 % reasonable; enclaves are few and large, so the even end of it.
-_BOUND = 5 / 4
+_BOUND: Final = 5 / 4
 
 # A hash is as uneven as chance: of n clients over few backends, each gets its share give or take
 # √share. So few clients are not load that is piled up, and a backend counts as over its share only
 # where that is beyond four standard deviations. With 24 clients before three backends the bound of
 # 5/4 alone was measured to send one return in four away from its enclave.
-_DEVIATIONS_SQUARED = 4 * 4
+_DEVIATIONS_SQUARED: Final = 4 * 4
 
 # Looked up once: in CPython 3.11 each access to a member of an enumeration costs 0.1 µs.
-_NEW = Session.NEW
-_AFFINITY = Balance.AFFINITY
+_NEW: Final = Session.NEW
+_AFFINITY: Final = Balance.AFFINITY
 
 
 def select(client: Client, pool: Pool, state: State) -> Backend | None:
@@ -77,7 +78,7 @@ def _share(pool: Pool, state: State) -> float:
 
 def _over(each: float, backend: Backend, pool: Pool, state: State) -> bool:
     """Return whether a backend has more than its share, beyond 5/4 of it and beyond chance."""
-    weight: float = backend.weight
+    weight = float(backend.weight)
     if state.now < pool.rising_until:
         weight = effective_weight(backend, pool.slow_start, state.now)
     share = each * weight

@@ -4,12 +4,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from math import gcd
+from typing import Final
 
 from routing.backend import Backend
 
 # A step of this part of a wheel's circumference keeps as far as can be from where it has been, so
 # that the turns of a heavy backend are spread between the others'.
-_GOLDEN = 0.6180339887498949
+_GOLDEN: Final = 0.6180339887498949
 
 
 class Wheel:

@@ -25,6 +25,9 @@ SPLICE_PIPES = 200
 NAMES = (SERVER_NAME, "localhost")
 """What is routed; `localhost` for programs that take their server name from the URL."""
 
+COMPILED = Path(__file__).parents[2] / "build" / "compiled"
+"""Where `make compiled` puts l4proxy."""
+
 NGINX_MODULES = "/usr/lib/nginx/modules"
 """Where Debian's package libnginx-mod-stream puts its module."""
 
@@ -109,6 +112,12 @@ def _l4proxy(program: str, task: Task) -> list[str]:
     # JSON is YAML, but for `off`, which must not be quoted: there it is the plain word.
     text = json.dumps(document).replace('"off"', "off")
     return [program, "-m", "l4proxy", "run", task.write("l4proxy.yaml", text)]
+
+
+def _l4proxy_compiled(program: str, task: Task) -> list[str]:
+    command = _l4proxy(program, task)
+    # -P: not the sources of the folder that it is started in.
+    return ["env", f"PYTHONPATH={COMPILED}", program, "-P", *command[1:]]
 
 
 def _haproxy(program: str, task: Task, splice: tuple[str, str] = ("", "")) -> list[str]:
@@ -255,6 +264,13 @@ def all_peers(cache: Path) -> list[Peer]:
             ("-m", "l4proxy", "--version"),
             _l4proxy,
             "no splice; reads of 64 KiB into one buffer that all connections share",
+        ),
+        Peer(
+            "l4proxy compiled",
+            sys.executable if COMPILED.exists() else None,
+            ("-m", "l4proxy", "--version"),
+            _l4proxy_compiled,
+            "`make compiled`: all else as l4proxy",
         ),
         Peer(
             "HAProxy",

@@ -6,6 +6,7 @@ from enum import Enum
 from statistics import median
 
 OURS = "l4proxy"
+COMPILED = "l4proxy compiled"
 YARDSTICKS = ("HAProxy", "nginx")
 """The peers whose best is 1.0; the others are shown beside them."""
 

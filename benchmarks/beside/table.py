@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from beside import standing, syscalls, tls, traffic
-from beside.results import DIRECT, OURS, Measure, Results
+from beside.results import COMPILED, DIRECT, OURS, Measure, Results
 
 MEASURES: tuple[Measure, ...] = (
     traffic.SHORT,
@@ -39,7 +39,7 @@ MEASURES: tuple[Measure, ...] = (
 def table(results: Results, peers: Iterable[str]) -> str:
     """A row for each measure that was taken, a column for each proxy."""
     columns = [*peers, DIRECT]
-    head = ["median (least–most)", *columns, "ratio", "target"]
+    head = ["median (least–most)", *columns, "ratio", "… compiled", "target"]
     rows = [row for measure in MEASURES if (row := _row(measure, results, columns))]
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
     lines = [head, ["-" * (width - 1) + ":" for width in widths], *rows]
@@ -47,9 +47,9 @@ def table(results: Results, peers: Iterable[str]) -> str:
     return "\n".join(_line(line, widths) for line in lines) + "\n"
 
 
-def verdict(measure: Measure, results: Results) -> str:
+def verdict(measure: Measure, results: Results, who: str = OURS) -> str:
     """Our ratio to the yardstick, marked where it misses the target."""
-    ratio = results.ratio(measure)
+    ratio = results.ratio(measure, who)
     if ratio is None:
         return ""
     missed = measure.target is not None and ratio > measure.target
@@ -60,9 +60,10 @@ def _row(measure: Measure, results: Results, columns: list[str]) -> list[str]:
     cells = [_cell(measure, results, who) for who in columns]
     if results.spread(measure.key, OURS) is None:
         return []
+    verdicts = [verdict(measure, results, who) for who in (OURS, COMPILED)]
     unit = f", {measure.unit}" if measure.unit else ""
     target = "" if measure.target is None else f"≤ {measure.target:g} × {_yardstick(measure)}"
-    return [measure.title + unit, *cells, verdict(measure, results), target]
+    return [measure.title + unit, *cells, *verdicts, target]
 
 
 def _cell(measure: Measure, results: Results, who: str) -> str:

@@ -11,6 +11,8 @@ from typing import Protocol
 class Kept(Protocol):
     """Something that keeps bytes for a slow reader."""
 
+    __slots__ = ()
+
     def give_up(self) -> None:
         """End, and `release` what is kept: its reader has waited longest and room is needed."""
 

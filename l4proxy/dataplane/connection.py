@@ -23,7 +23,7 @@ from l4proxy.dataplane.introduction import introduce, origin_of
 from l4proxy.dataplane.linger import Linger, reset
 from l4proxy.dataplane.observing import Sighting
 from l4proxy.dataplane.preread import Preread, read_now
-from l4proxy.dataplane.relay import Ending, Relay
+from l4proxy.dataplane.relay import Ending, Owner, Relay
 from l4proxy.dataplane.room import Peer, Room
 from l4proxy.dataplane.sessions import Session
 from l4proxy.first_flight import FirstFlight
@@ -35,9 +35,10 @@ from routing import BackendName, Client, Forward, Hold, PoolName, Refuse, State,
 from sni import NEED_DATA, ClientHello, HelloPeeker, HelloReceived, HelloRejected
 
 
-class Connection:
+class Connection(Owner):
     """A client, from accept to its end."""
 
+    __deletable__ = ("_flight", "_hello")  # for mypyc: what `del` may take away
     __slots__ = (
         "_admitted",
         "_answered",

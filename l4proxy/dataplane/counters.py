@@ -5,49 +5,50 @@ Names and labels come from code and configuration, never from a peer.
 
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from typing import Final
 
 from l4proxy.messages import Report
 from routing import BackendName, Forward, PoolName, Why
 
-ACCEPTED = "accepted"
+ACCEPTED: Final = "accepted"
 """Connections accepted; label: none."""
-REFUSED = "refused"
+REFUSED: Final = "refused"
 """Connections refused; label: the reason."""
-FORWARDED = "forwarded"
+FORWARDED: Final = "forwarded"
 """Connections relayed to a backend that answered, or to their end; label: pool/backend."""
-CHOSEN = "chosen"
+CHOSEN: Final = "chosen"
 """Decisions for a backend; label: pool/why."""
-DIAL_FAILED = "dial_failed"
+DIAL_FAILED: Final = "dial_failed"
 """Dials that failed; label: pool/backend/reason."""
-ENDED = "ended"
+ENDED: Final = "ended"
 """Relays that ended; label: how."""
-BYTES_UP = "bytes_to_backend"
+BYTES_UP: Final = "bytes_to_backend"
 """Bytes read from clients behind their hello; label: pool/backend."""
-BYTES_DOWN = "bytes_to_client"
+BYTES_DOWN: Final = "bytes_to_client"
 """Bytes read from backends; label: pool/backend."""
-ACCEPT_PAUSED = "accept_paused"
+ACCEPT_PAUSED: Final = "accept_paused"
 """Times that accepting rested; label: why."""
-FAILURES = "internal_failures"
+FAILURES: Final = "internal_failures"
 """Connections ended by an error nobody foresaw; label: its class."""
 
-LOG_DROPPED = "log_dropped"
+LOG_DROPPED: Final = "log_dropped"
 """Lines of the access log that found the channel full; label: none."""
-RESUMPTIONS = "resumptions"
+RESUMPTIONS: Final = "resumptions"
 """Sessions that clients offered to go on with; label: pool/why/outcome."""
-OBSERVED_DROPPED = "observed_dropped"
+OBSERVED_DROPPED: Final = "observed_dropped"
 """Observed tokens that found the channel full, unknown to other workers; label: none."""
-PARKED = "parked"
+PARKED: Final = "parked"
 """Hellos that waited for a backend; label: the pool. Less `UNPARKED`, those that wait."""
-UNPARKED = "unparked"
+UNPARKED: Final = "unparked"
 """Of these, those that wait no more; label: the pool."""
 
-MOST_COUNTERS = 65_536
+MOST_COUNTERS: Final = 65_536
 """Different counters of a worker: what comes after them is counted together, as `OTHER`."""
 
-OTHER = "(other)"
+OTHER: Final = "(other)"
 """The label of what found no counter of its own."""
 
-ROWS_PER_REPORT = 4_096
+ROWS_PER_REPORT: Final = 4_096
 """Counters in one message: some 200 KiB, well below the channel's frame bound."""
 
 NAMES = frozenset(
@@ -72,11 +73,11 @@ NAMES = frozenset(
 """Everything that is counted."""
 
 # Between the parts of a label; no name of a pool or backend holds it (l4proxy.config.names).
-_SEPARATOR = "/"
+_SEPARATOR: Final = "/"
 
-_OF_BACKENDS = {FORWARDED, BYTES_UP, BYTES_DOWN}
+_OF_BACKENDS: Final = {FORWARDED, BYTES_UP, BYTES_DOWN}
 
-_KEPT_KEYS = 8_192  # every backend of a large configuration
+_KEPT_KEYS: Final = 8_192  # every backend of a large configuration
 
 _Key = tuple[str, str]
 
@@ -126,11 +127,7 @@ class Counters:
 
     def add(self, name: str, label: str = "", amount: int = 1) -> None:
         """Count."""
-        key = name, label
-        if key in self._counts:
-            self._counts[key] += amount
-        else:
-            self._begin(key, amount)
+        self._add_to((name, label), amount)
 
     def _begin(self, key: _Key, amount: int) -> None:
         """Count what may have no counter yet."""
@@ -145,8 +142,8 @@ class Counters:
 
     def forwarded(self, forward: Forward) -> None:
         """Count a connection that was relayed, and what led to its backend."""
-        pool, backend, why, _ = forward
-        self._add_both(_chosen(pool, why), 1, _of_backend(pool, backend.name)[0], 1)
+        self._add_to(_chosen(forward.pool, forward.why), 1)
+        self._add_to(_of_backend(forward.pool, forward.backend.name)[0], 1)
 
     def resumption(self, forward: Forward, outcome: str) -> None:
         """Count what became of a session that a client offered to go on with."""
@@ -155,16 +152,14 @@ class Counters:
     def copied(self, forward: Forward, up: int, down: int) -> None:
         """Count the bytes of a relay that has ended: to the backend, to the client."""
         _, to_backend, to_client = _of_backend(forward.pool, forward.backend.name)
-        self._add_both(to_backend, up, to_client, down)
+        self._add_to(to_backend, up)
+        self._add_to(to_client, down)
 
-    def _add_both(self, first: _Key, to_first: int, second: _Key, to_second: int) -> None:
-        counts = self._counts
-        if first in counts and second in counts:
-            counts[first] += to_first
-            counts[second] += to_second
-        else:
-            self._begin(first, to_first)
-            self._begin(second, to_second)
+    def _add_to(self, key: _Key, amount: int) -> None:
+        try:
+            self._counts[key] += amount
+        except KeyError:
+            self._begin(key, amount)
 
     def forget(self, backends: AbstractSet[str]) -> None:
         """Drop the rows of backends that are gone, by label, once all they hold is reported.

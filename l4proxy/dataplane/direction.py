@@ -9,30 +9,32 @@ a chunk. What an end or a break means is for the relay to say.
 import os
 import select
 import socket
+from abc import ABC, abstractmethod
 from socket import SocketType
-from typing import Protocol, Self
+from typing import Final, Self
 
-from l4proxy.dataplane.backlog import Backlog
-from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine
+from l4proxy.dataplane.backlog import Backlog, Kept
+from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine, Watcher
 from l4proxy.limits import READS_PER_TURN, RELAY_BUFFER_BYTES
 
-_BROKEN = select.EPOLLERR | select.EPOLLHUP
+_BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 
-READ_ON = select.EPOLLRDHUP
+READ_ON: Final = select.EPOLLRDHUP
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
 
-_BUFFER = bytearray(RELAY_BUFFER_BYTES)
+_BUFFER: Final = bytearray(RELAY_BUFFER_BYTES)
 """Shared by all relays of this process: nothing stays in it beyond one read and its send."""
-_VIEW = memoryview(_BUFFER)
+_VIEW: Final = memoryview(_BUFFER)
 
 # Accepted sockets are blocking as the kernel made them: this flag saves the call that changes it.
-_RECEIVE = socket.MSG_DONTWAIT
-_READS = range(READS_PER_TURN)
-_SEND = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+_RECEIVE: Final = socket.MSG_DONTWAIT
+_SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
-class Joint(Protocol):
+class Joint(ABC):
     """What a direction tells: the relay that joins it to its peer."""
+
+    __slots__ = ("active_at", "backlog", "deadline", "discarding", "engine")
 
     engine: Engine
     backlog: Backlog
@@ -40,32 +42,40 @@ class Joint(Protocol):
     active_at: float
     discarding: "Direction | None"
 
+    @abstractmethod
     def arrived(self, direction: "Direction", data: memoryview) -> bool:
         """Look at bytes before they are sent; return whether to show those that follow, too."""
 
+    @abstractmethod
     def source_ended(self, direction: "Direction") -> None:
         """Hear that the source has ended, with nothing pending."""
 
+    @abstractmethod
     def source_broke(self, direction: "Direction") -> None:
         """Hear that the source was reset."""
 
+    @abstractmethod
     def sink_broke(self, direction: "Direction", error: OSError) -> None:
         """Hear that a send failed."""
 
+    @abstractmethod
     def end_discarding(self) -> None:
         """Hear that the source whose bytes are dropped has ended."""
 
+    @abstractmethod
     def cut(self) -> None:
         """Hear that the process ends."""
 
+    @abstractmethod
     def shed(self) -> None:
         """Hear that what is kept must be given up."""
 
+    @abstractmethod
     def on_failure(self, error: Exception) -> None:
         """Hear of an error nobody foresaw."""
 
 
-class Direction:
+class Direction(Watcher, Kept):
     """Half a relay: from `source` to `sink`. It watches the descriptor of its source.
 
     Attributes:
@@ -76,6 +86,7 @@ class Direction:
         watched: What is read is shown to the relay: the first bytes, and more if it asks for them.
     """
 
+    __deletable__ = ("peer",)  # for mypyc: what `del` may take away
     __slots__ = (
         "_armed",
         "_relay",
@@ -136,7 +147,9 @@ class Direction:
             events: With EPOLLRDHUP the end of file is behind the data, with nothing to announce it
                 again; without it a short read has emptied the source, and new data is a new edge.
         """
-        for _ in _READS:
+        reads = READS_PER_TURN
+        while reads:
+            reads -= 1
             try:
                 received = self.source.recv_into(_BUFFER, 0, _RECEIVE)
             except OSError as error:

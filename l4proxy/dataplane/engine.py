@@ -9,29 +9,31 @@ changed at every end of file and every full buffer.
 import heapq
 import select
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
-READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 """Interest of a socket that we read: data, or the peer's end."""
 
-WRITABLE = READABLE | select.EPOLLOUT
+WRITABLE: Final = READABLE | select.EPOLLOUT
 """Interest of a socket that also waits for room to write, or for its connect to finish."""
 
-EVENTS_PER_TURN = 256
+EVENTS_PER_TURN: Final = 256
 """Descriptors served between two looks at the clock: bounds how late a deadline can be noticed."""
 
-COMPACTION_FLOOR = 1_024
+COMPACTION_FLOOR: Final = 1_024
 """Timers of ended things that are let lie before the heap is rebuilt without them."""
 
-YOUNG_SECONDS = 1.0
+YOUNG_SECONDS: Final = 1.0
 """For so long at least a new thing needs no timer: most connections have ended by then."""
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 """The deadline of a thing that waits for no deadline any more."""
 
 
 class Watcher(Protocol):
     """What the engine calls for a descriptor."""
+
+    __slots__ = ()
 
     def on_ready(self, events: int) -> None:
         """Serve the descriptor. `events` (epoll bits) is a hint: only the system call is the truth.

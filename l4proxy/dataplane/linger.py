@@ -10,12 +10,13 @@ import socket
 import struct
 from collections.abc import Callable
 from socket import SocketType
+from typing import Final
 
-from l4proxy.dataplane.engine import NEVER, READABLE, Engine
+from l4proxy.dataplane.engine import NEVER, READABLE, Engine, Watcher
 from l4proxy.limits import LINGER_SECONDS, READS_PER_TURN, RELAY_BUFFER_BYTES
 
-_BUFFER = bytearray(RELAY_BUFFER_BYTES)
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_BUFFER: Final = bytearray(RELAY_BUFFER_BYTES)
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 def reset(sock: SocketType) -> None:
@@ -24,7 +25,7 @@ def reset(sock: SocketType) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
-class Linger:
+class Linger(Watcher):
     """A client that has been refused. It owns the socket and closes it, then calls `ended`."""
 
     __slots__ = ("_ended", "_engine", "_sock", "deadline", "scheduled")

@@ -7,7 +7,7 @@ from socket import SocketType
 from typing import Final, Protocol
 
 from l4proxy.dataplane.addresses import packed
-from l4proxy.dataplane.engine import NEVER, Engine
+from l4proxy.dataplane.engine import NEVER, Engine, Watcher
 from l4proxy.dataplane.spare import Spare
 from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG, EXHAUSTED_SECONDS
 
@@ -39,7 +39,7 @@ class Host(Protocol):
         """Report an error nobody foresaw."""
 
 
-class Listener:
+class Listener(Watcher):
     """A listening socket under the engine's eye. It owns the socket.
 
     Level-triggered, unlike relays: what is not accepted now is reported again. How many are tried

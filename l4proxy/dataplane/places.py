@@ -4,13 +4,15 @@ A place is taken before the dial, so that all workers see it, and given back whe
 ended; after a dial that failed it is withdrawn, as if it had never been taken.
 """
 
+from typing import Final
+
 from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.sessions import Session, Sessions, client_key
 from l4proxy.snapshot import Snapshot
 from routing import BackendIndex, BackendName, Balance, Effect, Forward, PoolName
 
-_RESERVE = Effect.RESERVE
-_IPV4_BYTES = 4  # such an address is its own key: most are, so the call is saved
+_RESERVE: Final = Effect.RESERVE
+_IPV4_BYTES: Final = 4  # such an address is its own key: most are, so the call is saved
 
 
 class Places:

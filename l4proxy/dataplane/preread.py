@@ -6,16 +6,16 @@ a byte a second is cut like one that sends none.
 
 import socket
 from socket import SocketType
-from typing import Protocol
+from typing import Final, Protocol
 
-from l4proxy.dataplane.engine import NEVER, READABLE, Engine
+from l4proxy.dataplane.engine import NEVER, READABLE, Engine, Watcher
 from l4proxy.first_flight import Flight, FlightEvent
 from l4proxy.limits import RELAY_BUFFER_BYTES
 from l4proxy.proxy_protocol import HeaderRejected
 from sni import NEED_DATA, HelloReceived, HelloRejected
 
-_BUFFER = bytearray(RELAY_BUFFER_BYTES)
-_VIEW = memoryview(_BUFFER)
+_BUFFER: Final = bytearray(RELAY_BUFFER_BYTES)
+_VIEW: Final = memoryview(_BUFFER)
 
 
 class Host(Protocol):
@@ -57,9 +57,10 @@ def read_now(sock: SocketType, flight: Flight) -> int:
     return received
 
 
-class Preread:
+class Preread(Watcher):
     """A client whose hello has not come whole. It watches the socket and never closes it."""
 
+    __deletable__ = ("_flight",)  # for mypyc: what `del` may take away
     __slots__ = ("_engine", "_flight", "_host", "_sock", "deadline", "scheduled")
 
     def __init__(self, engine: Engine, sock: SocketType, flight: Flight, host: Host) -> None:

@@ -12,18 +12,18 @@ import socket
 import termios
 from enum import StrEnum
 from socket import SocketType
-from typing import Protocol
+from typing import Final, Protocol
 
 from l4proxy.dataplane.backlog import Backlog
-from l4proxy.dataplane.direction import READ_ON, Direction
+from l4proxy.dataplane.direction import READ_ON, Direction, Joint
 from l4proxy.dataplane.engine import NEVER, READABLE, Engine
 from l4proxy.dataplane.linger import reset
 from l4proxy.limits import LINGER_SECONDS, RESET_DELIVERY_SECONDS, SETTLED_SECONDS
 from l4proxy.snapshot import Timeouts
 
 # With others the send has taken the news from the socket, and reading it ends as if by itself.
-_READING_TELLS = {errno.EPIPE, errno.ENOTCONN}
-_TCP_CLOSE = 7
+_READING_TELLS: Final = {errno.EPIPE, errno.ENOTCONN}
+_TCP_CLOSE: Final = 7
 """tcpi_state of a socket without a connection, the first byte of TCP_INFO (linux/tcp.h)."""
 
 
@@ -45,6 +45,8 @@ class Ending(StrEnum):
 
 class Owner(Protocol):
     """Who is told of a relay's end."""
+
+    __slots__ = ()
 
     def may_ask_another(self) -> bool:
         """Say whether the first words may be said to another backend: this one gave no answer."""
@@ -77,7 +79,7 @@ class Room(Protocol):
         """The budget of bytes kept for slow readers."""
 
 
-class Relay:
+class Relay(Joint):
     """Two directions and their deadlines. It owns both sockets and closes them.
 
     Attributes:
@@ -88,6 +90,7 @@ class Relay:
         resetting: The direction that a reset follows once its bytes are delivered.
     """
 
+    __deletable__ = ("upstream", "downstream")  # for mypyc: what `del` may take away
     __slots__ = (
         "_born_at",
         "_ending",
@@ -95,14 +98,9 @@ class Relay:
         "_owner",
         "_settled",
         "_timeouts",
-        "active_at",
         "backend",
-        "backlog",
         "client",
-        "deadline",
-        "discarding",
         "downstream",
-        "engine",
         "resetting",
         "scheduled",
         "upstream",

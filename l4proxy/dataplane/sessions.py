@@ -8,21 +8,22 @@ serve it. While a reservation lasts, the client's further new connections go whe
 import heapq
 from collections import deque
 from itertools import count
+from typing import Final
 
 from l4proxy.shared_sessions import FOREVER, TICKS, SharedSession, SharedSessions
 from l4proxy.snapshot import SessionRules
 from routing import BackendIndex, PoolName
 
-MOST_SESSIONS = 65_536
+MOST_SESSIONS: Final = 65_536
 """Sessions that one worker remembers, some 400 bytes each. Beyond it a connection counts as a
 session of its own, as long as it is open: nobody else's is forgotten for it."""
 
-LOOKS_PER_TICK = 1_000
+LOOKS_PER_TICK: Final = 1_000
 """Sessions looked at in one turn of housekeeping, a millisecond of work at most."""
 
-_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
-_IPV6_BYTES = 16
-_IPV6_LINK = 8  # a /64: one host has as many addresses in it as it likes (RFC 8981)
+_IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
+_IPV6_BYTES: Final = 16
+_IPV6_LINK: Final = 8  # a /64: one host has as many addresses in it as it likes (RFC 8981)
 
 
 class Session:

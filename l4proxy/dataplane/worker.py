@@ -30,11 +30,11 @@ from l4proxy.dataplane.departures import Departures
 from l4proxy.dataplane.engine import NEVER, Engine
 from l4proxy.dataplane.holds import Holds
 from l4proxy.dataplane.linger import reset
-from l4proxy.dataplane.listener import Listener
+from l4proxy.dataplane.listener import Host, Listener
 from l4proxy.dataplane.observing import Observer
 from l4proxy.dataplane.parking import Parking
 from l4proxy.dataplane.places import Places
-from l4proxy.dataplane.room import Peer
+from l4proxy.dataplane.room import Peer, Room
 from l4proxy.dataplane.sessions import Sessions
 from l4proxy.dataplane.spare import Spare
 from l4proxy.dataplane.waits import Waits
@@ -61,7 +61,7 @@ MAX_TRACEBACKS = 20
 """Tracebacks that one worker writes: a client that finds a bug must not fill a disk with it."""
 
 
-class Worker:
+class Worker(Room, Host):
     """The composition of one worker; implements what connections and listeners ask of it."""
 
     def __init__(

@@ -7,8 +7,12 @@ from tests.l4proxy.dataplane import room as played
 
 def test_a_peer_is_what_the_listener_knew() -> None:
     """Address, port and the listener's part of the snapshot, in this order."""
-    address, port, entrance = Peer(bytes([192, 0, 2, 7]), 50_000, played.ENTRANCE)
-    assert (address, port, entrance) == (bytes([192, 0, 2, 7]), 50_000, played.ENTRANCE)
+    peer = Peer(bytes([192, 0, 2, 7]), 50_000, played.ENTRANCE)
+    assert (peer.address, peer.port, peer.entrance) == (
+        bytes([192, 0, 2, 7]),
+        50_000,
+        played.ENTRANCE,
+    )
 
 
 def test_the_tests_own_room_is_a_room(engine: Engine) -> None:

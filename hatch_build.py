@@ -1,0 +1,81 @@
+"""The compiled build: the same wheel, with the modules that every connection runs as machine code.
+
+    HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip install .
+
+A build hook of hatch that is off unless it is asked for like this: the ordinary wheel is pure
+Python. mypyc compiles the modules as they stand, by the types that mypy has checked; it needs a C
+compiler and its result fits one version of Python on one kind of machine. The sources ship too.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+PATTERNS = ("sni/[a-z]*.py", "routing/[a-z]*.py", "l4proxy/dataplane/[a-z]*.py")
+"""What a connection runs."""
+
+BESIDE = ("first_flight", "limits", "refusal", "shared_load", "shared_sessions", "snapshot")
+"""Of `l4proxy`, what those hold in their hands."""
+
+INTERPRETED = {"sni/server_name.py"}
+"""Modules that stay as they are: mypyc has no subclass of str, and a name is parsed once, then
+remembered. So do `__init__` and `__main__`: what they say runs once."""
+
+GROUP = "l4proxy.compiled"
+"""Where the machine code of all modules is: the file beside each source only leads there."""
+
+
+class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass without options
+    """Compiles for a wheel; an editable install and a source distribution are left alone."""
+
+    def dependencies(self) -> list[str]:
+        """Return what the compiled build needs beyond the ordinary one."""
+        return ["mypy>=2.4,<2.5", "setuptools>=65"]
+
+    def initialize(self, version: str, build_data: dict[str, object]) -> None:
+        """Compile, and add the results to what the wheel holds."""
+        self._folder = Path(tempfile.mkdtemp(prefix="l4proxy-compiled-"))
+        if self.target_name != "wheel" or version == "editable":
+            return
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        build_data["force_include"] = {
+            str(built): str(built.relative_to(self._folder / "lib"))
+            for built in _compile(self._folder, _modules(Path(self.root)))
+        }
+
+    def finalize(self, _version: str, _build_data: dict[str, object], _artifact: str) -> None:
+        """Remove what was made on the way."""
+        shutil.rmtree(self._folder)
+
+
+def _modules(root: Path) -> list[str]:
+    found = [path for pattern in PATTERNS for path in sorted(root.glob(pattern))]
+    found += [root / "l4proxy" / f"{name}.py" for name in BESIDE]
+    names = [path.relative_to(root).as_posix() for path in found]
+    return [name for name in names if name not in INTERPRETED]
+
+
+def _compile(folder: Path, modules: list[str]) -> list[Path]:
+    # Only here: an ordinary build has neither.
+    from mypyc.build import mypycify  # noqa: PLC0415 - see above
+    from setuptools import Distribution  # noqa: PLC0415 - see above
+
+    options = ["--config-file=", f"--cache-dir={folder / 'types'}", "--ignore-missing-imports"]
+    extensions = mypycify(
+        [*options, *modules],
+        opt_level="3",
+        debug_level="0",
+        target_dir=str(folder / "c"),
+        group_name=GROUP,
+    )
+    command = Distribution({"name": "l4proxy", "ext_modules": extensions}).get_command_obj(
+        "build_ext"
+    )
+    command.build_lib = str(folder / "lib")
+    command.build_temp = str(folder / "objects")
+    command.ensure_finalized()
+    command.run()
+    return sorted((folder / "lib").rglob("*.so"))
