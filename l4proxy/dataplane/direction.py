@@ -15,14 +15,15 @@ from typing import Final, Self
 
 from l4proxy.dataplane.backlog import Backlog, Kept
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine, Watcher
-from l4proxy.limits import READS_PER_TURN, RELAY_BUFFER_BYTES
+from l4proxy.dataplane.send_buffer import room
+from l4proxy.limits import BULK_READ_BYTES, READS_PER_TURN, RELAY_BUFFER_BYTES
 
 _BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 
 READ_ON: Final = select.EPOLLRDHUP
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
 
-_BUFFER: Final = bytearray(RELAY_BUFFER_BYTES)
+_BUFFER: Final = bytearray(BULK_READ_BYTES)
 """Shared by all relays of this process: nothing stays in it beyond one read and its send."""
 _VIEW: Final = memoryview(_BUFFER)
 
@@ -90,6 +91,7 @@ class Direction(Watcher, Kept):
     __slots__ = (
         "_armed",
         "_relay",
+        "_size",
         "count",
         "delivered",
         "ended",
@@ -115,6 +117,7 @@ class Direction(Watcher, Kept):
         self.count = 0
         self.watched = True
         self._armed = False
+        self._size: int = RELAY_BUFFER_BYTES
 
     def on_ready(self, events: int) -> None:
         """Take room that the source socket has for the other direction, then read from it."""
@@ -147,11 +150,10 @@ class Direction(Watcher, Kept):
             events: With EPOLLRDHUP the end of file is behind the data, with nothing to announce it
                 again; without it a short read has emptied the source, and new data is a new edge.
         """
-        reads = READS_PER_TURN
-        while reads:
-            reads -= 1
+        left = READS_PER_TURN
+        while left > 0:
             try:
-                received = self.source.recv_into(_BUFFER, 0, _RECEIVE)
+                received = self.source.recv_into(_BUFFER, self._size, _RECEIVE)
             except OSError as error:
                 self._not_read(error)
                 return
@@ -162,6 +164,7 @@ class Direction(Watcher, Kept):
             if self.watched:
                 self.watched = self._relay.arrived(self, data)
             self.count += received
+            left -= received // RELAY_BUFFER_BYTES or 1
             # As `_send` does it, without the call: a trip is two of these and little else.
             try:
                 sent = self.sink.send(data, _SEND)
@@ -171,9 +174,16 @@ class Direction(Watcher, Kept):
             if sent != received:
                 self._keep(bytes(data[sent:]))
                 return
-            if received < RELAY_BUFFER_BYTES and not events & READ_ON:
+            if received < self._size and not events & READ_ON:
+                self._size = RELAY_BUFFER_BYTES
                 return
+            self._measure(received)
         self._relay.engine.again(self)
+
+    def _measure(self, received: int) -> None:
+        """Read more at once after a full read, as far as the sink takes all: nothing is kept."""
+        free = room(self.sink) if received == self._size else 0
+        self._size = max(RELAY_BUFFER_BYTES, min(free, BULK_READ_BYTES))
 
     def flush(self) -> None:
         """Send what is pending; when all of it is gone, go on where the direction stopped."""
@@ -201,6 +211,7 @@ class Direction(Watcher, Kept):
 
     def _keep(self, rest: bytes) -> None:
         self.pending = rest
+        self._size = RELAY_BUFFER_BYTES
         # Once is enough: an edge for room comes only after a send that found none.
         if not self._armed:
             self._armed = True

@@ -4,7 +4,7 @@ import pytest
 
 from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.relay import Ending
-from l4proxy.limits import LINGER_SECONDS, READS_PER_TURN, RELAY_BUFFER_BYTES
+from l4proxy.limits import BULK_READ_BYTES, LINGER_SECONDS, READS_PER_TURN, RELAY_BUFFER_BYTES
 from tests.l4proxy.dataplane.joined import BULK, Join, fill, sides
 from tests.l4proxy.dataplane.loopback import Clock, quiet, settle
 
@@ -38,13 +38,14 @@ def test_bulk_arrives_whole(join: Join, engine: Engine, way: int, small: bool) -
 def test_a_busy_direction_gives_way(join: Join, engine: Engine) -> None:
     """One turn reads a bounded amount of one source; the rest follows without a new event."""
     joined = join()
-    total = 2 * READS_PER_TURN * RELAY_BUFFER_BYTES
+    # Twice: what gives way in a turn has its next one at the end of the same.
+    most = 2 * (BULK_READ_BYTES + (READS_PER_TURN - 1) * RELAY_BUFFER_BYTES)
     sent = 0
-    while sent < total and (more := joined.client.say(BULK[sent:total])):
+    while sent < 2 * most and (more := joined.client.say(BULK[sent : 2 * most])):
         sent += more
-    assert sent > READS_PER_TURN * RELAY_BUFFER_BYTES
+    assert sent > most
     engine.turn(0)
-    assert joined.relay.upstream.count <= READS_PER_TURN * RELAY_BUFFER_BYTES * 2
+    assert joined.relay.upstream.count <= most
     settle(engine, joined.backend.heard_all(BULK[:sent]))
 
 
@@ -67,6 +68,22 @@ def test_a_side_that_does_not_read_stops_the_other(join: Join, engine: Engine, w
     settle(engine, hearer.has_ended)
     assert len(hearer.heard) >= sent
     assert hearer.ending == "fin"
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_stream_is_read_in_large_pieces_that_fit(join: Join, engine: Engine, small: bool) -> None:
+    """Once reads are full they take more at once, where the other side has room for all of it."""
+    joined = join(small=small)
+    before = largest = sent = 0
+    while sent < 2 * len(BULK):
+        sent += joined.client.say(BULK)
+        engine.turn(0.001)
+        read, before = joined.relay.upstream.count - before, joined.relay.upstream.count
+        largest = max(largest, read)
+        joined.backend.hear()
+        pending = joined.relay.upstream.pending
+        assert len(pending or b"") <= RELAY_BUFFER_BYTES
+    assert (largest > READS_PER_TURN * RELAY_BUFFER_BYTES) is not small
 
 
 def test_the_rest_of_a_hello_goes_first(join: Join, engine: Engine) -> None:
