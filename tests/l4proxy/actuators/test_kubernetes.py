@@ -19,7 +19,7 @@ from tests.kubernetes_api.access import write_kubeconfig
 from tests.kubernetes_api.objects import section
 from tests.kubernetes_api.server import ApiServer, Asked, Fault
 from tests.kubernetes_api.store import Key
-from tests.kubernetes_api.waiting import until
+from tests.kubernetes_api.waiting import PATIENCE_SECONDS, until
 from tests.kubernetes_api.workload import COST, FakeWorkload
 from tests.l4proxy.actuators.victims import APP, order, victim
 
@@ -342,7 +342,7 @@ async def test_credentials_are_loaded_again(
     leader = make(server, tmp_path, lease="l")
     tokens, server.tokens = server.tokens, {}
     with pytest.raises(ActuatorError, match="401"):
-        await leader.run()
+        await asyncio.wait_for(leader.run(), PATIENCE_SECONDS)
     server.tokens = tokens
     async with running(leader):
         await until(lambda: _leading(leader))

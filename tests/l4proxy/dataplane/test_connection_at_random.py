@@ -82,7 +82,7 @@ class Play:
                 self.backends.append(Peer(sock))
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.lists(steps, max_size=30), st.integers(0, 2), st.sampled_from([None, 1]))
 def test_all_that_was_taken_is_given_back(
     plan: list[tuple[int, str]], per_client: int, cap: int | None

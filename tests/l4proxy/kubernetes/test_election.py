@@ -208,7 +208,8 @@ async def test_who_is_let_in_no_more_is_told(server: ApiServer, access: Access) 
         await until(lambda: server.faults[0].times < 998)
         assert not task.done()
         clock.now += RENEW_SECONDS
-        assert (await task).fault is ApiFault.UNAUTHORIZED
+        await until(task.done)
+        assert task.result().fault is ApiFault.UNAUTHORIZED
 
 
 async def test_a_lease_without_a_version_is_not_claimed(server: ApiServer, access: Access) -> None:
