@@ -141,7 +141,7 @@ class Lineup:
         return Taken(tuple(drain), tuple(cancel), tuple(rest), tuple(wake), changed)
 
     def seal(self, pool: PoolName, names: Iterable[BackendName]) -> bool:
-        """Let those of a pool that drain and were found empty get nothing; return if that is new."""
+        """Let those who drain and were found empty get nothing; return whether that is new."""
         before = self.sealed
         self._sealed[pool] = frozenset(names)
         return self.sealed != before

@@ -37,6 +37,10 @@ from sni import HelloLimits
 
 _NO_NAMES = TicketNames()
 
+MAX_WAKING = 64
+"""Backends that workers may wake by themselves between two rounds: each that is awake and full is
+looked at in each decision, which takes half a microsecond."""
+
 
 class TooManyBackends(ValueError):
     """The pools have more backends than the shared load table has cells."""
@@ -231,7 +235,7 @@ def _pool(name: PoolName, found: PoolSettings, cells: Cells, now: Standing) -> P
 def _mark(mark: Mark, members: Iterable[Member]) -> Mark:
     """Return a mark that wakes nobody who goes, or is not ready, by the word of who found it."""
     ready = {member.name for member in members if member.phase is Phase.ELIGIBLE}
-    return Mark(mark.below, tuple(name for name in mark.order if name in ready))
+    return Mark(mark.below, tuple(name for name in mark.order if name in ready)[:MAX_WAKING])
 
 
 def _backend(

@@ -18,8 +18,8 @@ MAX_PARKED: Final = 256
 """Hellos that one worker parks at once, each a descriptor and up to 64 KiB; others are refused."""
 
 MAX_PARKED_PER_CLIENT: Final = 32
-"""Of these, the hellos of one client (an IPv6 /64): more than a browser opens at once, and an eighth
-of the places. Parked hellos count as sessions to come, so that one client must not scale a pool."""
+"""Of these, the hellos of one client (an IPv6 /64): an eighth of the places. Parked hellos count as
+sessions to come, and one client must not scale a pool."""
 
 LOOK_SECONDS: Final = 0.1
 """How often a parked hello is decided again: 256 of them then take a twentieth of a core."""

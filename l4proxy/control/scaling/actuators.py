@@ -10,7 +10,7 @@ from l4proxy.actuators.registry import InstalledActuators, installed_actuators
 from l4proxy.config import Config, ConfigError
 from l4proxy.config.actuator import ActuatorChoice
 from l4proxy.config.mistakes import Mistake
-from l4proxy.plugins import BadPlugin
+from l4proxy.plugins import BadPlugin, failure
 from routing import PoolName
 
 
@@ -64,4 +64,10 @@ class Workshop:
     def _made(self, pool: PoolName, choice: ActuatorChoice) -> Chosen:
         if self._kinds is None:
             self._kinds = installed_actuators()
-        return Chosen(choice, self._kinds[choice.name].make(choice.settings, pool))
+        try:
+            return Chosen(choice, self._kinds[choice.name].make(choice.settings, pool))
+        except (ActuatorError, BadPlugin):
+            raise
+        except Exception as error:
+            # A plug-in's mistake is one of the configuration that names it, and ends nothing.
+            raise BadPlugin(f"the actuator {choice.name}: {failure(error)}") from error

@@ -420,6 +420,18 @@ def test_no_mark_wakes_who_goes_by_the_word_of_who_found_it() -> None:
     assert snapshot.pools.pools[APP].mark == Mark(1, (names[0], names[3]))
 
 
+def test_a_mark_wakes_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones of its order: each decision looks at those that are awake."""
+    monkeypatch.setattr(module, "MAX_WAKING", 1)
+    config = parse_config(
+        PLAIN.replace('"127.0.0.1:443"', '"127.0.0.1:443", "127.0.0.1:444"'), "two"
+    )
+    names = tuple(member.name for member in Roll(config).members(APP))
+    standing = Standing(Roll(config), marks={APP: Mark(1, names)})
+    found = plan(config, Cells(), ROOM, standing).pools.pools[APP].mark
+    assert found == Mark(1, names[:1])
+
+
 def test_a_backend_without_a_cell_is_known_to_have_none() -> None:
     """It is in no plan yet."""
     cells = Cells()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from l4proxy.actuators.recommend_only import RecommendOnly
+from l4proxy.actuators.webhook import Webhook
 from l4proxy.config import ConfigError, parse_config
 from l4proxy.control.scaling.actuators import Workshop
 from tests.l4proxy.control.scaling.stand import APP, configured
@@ -37,3 +38,14 @@ def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Workshop().make(PATH, config)
     assert "config.yaml: pools.app.scaling.actuator: " in str(caught.value)
+
+
+def test_a_plug_in_that_fails_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its code raises, the configuration that names it is refused, and nothing ends."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("theirs")
+
+    monkeypatch.setattr(Webhook, "make", fail)
+    with pytest.raises(ConfigError, match="the actuator webhook: KeyError: 'theirs'"):
+        Workshop().make(PATH, configured(HOOK))

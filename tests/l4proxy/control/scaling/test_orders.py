@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 
 import pytest
@@ -121,7 +121,7 @@ async def test_a_bug_of_an_actuator_is_its_own(caplog: pytest.LogCaptureFixture)
 class Odd(Hand):
     """An actuator that fails as no coroutine does."""
 
-    def apply(self, order: Order) -> Awaitable[None]:
+    def apply(self, order: Order) -> Coroutine[None, None, None]:
         """Fail before there is anything to wait for, or be cancelled by nobody."""
         if not self.orders:
             self.orders.append(order)
