@@ -59,7 +59,7 @@ class Dialling:
 
     def sources_for(self, backend: Address) -> list[str]:
         """Return the sources of a backend's address family, a new list."""
-        if not self.sources or backend.is_path:
+        if not self.sources or not backend.is_ip:
             return []
         return [each for each in self.sources if (":" in each) == backend.is_ipv6]
 

@@ -19,6 +19,7 @@ reads them.
 from routing.affinity import MAX_TICKETS
 from routing.backend import (
     MAX_SERVER_ID,
+    VSOCK,
     Address,
     Backend,
     BackendIndex,
@@ -60,6 +61,7 @@ __all__ = [
     "NO_MARK",
     "ROUTABLE_NAME_BYTES",
     "SLOTS",
+    "VSOCK",
     "Address",
     "AmbiguousRoute",
     "Backend",

@@ -42,17 +42,21 @@ class Hashing(StrEnum):
     """All keys share one table: the shares are even, and a change moves a few keys of others."""
 
 
+VSOCK = "vsock:"
+"""What stands before the context id of a vsock address."""
+
 MAX_SERVER_ID = 2**32 - 1
 """The largest server id: a routable name has four bytes for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a backend is dialled: an IP literal and a port, or the path of a unix socket.
+    """Where a backend is dialled: an IP literal and a port, a unix socket, or vsock.
 
     Attributes:
-        host: An IPv4 or IPv6 literal, without brackets; or an absolute path.
-        port: 1 to 65535; 0 with a path.
+        host: An IPv4 or IPv6 literal, without brackets; an absolute path; or `vsock:` and the
+            context id of a machine (vsock(7)).
+        port: 1 to 65535; 0 with a path; with vsock 1 to 2**32 - 2.
 
     """
 
@@ -65,9 +69,29 @@ class Address:
         return self.host.startswith("/")
 
     @property
+    def is_vsock(self) -> bool:
+        """Whether it is a socket of another virtual machine on this host, or of the host."""
+        return self.host.startswith(VSOCK)
+
+    @property
+    def is_ip(self) -> bool:
+        """Whether it is an IP address."""
+        return not self.is_path and not self.is_vsock
+
+    @property
     def is_ipv6(self) -> bool:
         """Whether it is an IPv6 address."""
-        return not self.is_path and ":" in self.host
+        return self.is_ip and ":" in self.host
+
+    @property
+    def cid(self) -> int:
+        """Whose vsock it is: the context id.
+
+        Raises:
+            ValueError: It is no vsock.
+
+        """
+        return int(self.host.removeprefix(VSOCK))
 
     def __str__(self) -> str:
         if self.is_path:

@@ -32,7 +32,7 @@ class BackendDocument(_Document):
     """Unique in its pool."""
 
     address: str
-    """Where it is dialled: host:port, [v6]:port or unix:/path."""
+    """Where it is dialled: host:port, [v6]:port, unix:/path or vsock:CID:PORT."""
 
 
 class VictimDocument(BackendDocument):

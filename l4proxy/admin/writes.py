@@ -289,7 +289,7 @@ def _object(body: bytes, what: str, keys: frozenset[str]) -> dict[str, object]:
 def _dialled_from(snapshot: Snapshot, pool: PoolName, member: Member) -> None:
     """Raise BadValueError for a backend that none of the pool's source addresses can dial."""
     sources = snapshot.dialling[pool].sources if pool in snapshot.dialling else ()
-    if not sources or not member.address.port:
+    if not sources or not member.address.is_ip:
         return
     version = ip_address(member.address.host).version
     if all(ip_address(source).version != version for source in sources):

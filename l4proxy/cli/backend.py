@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_admin(common)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
     put = actions.add_parser("put", parents=[common], help="add it, or give it another weight")
-    put.add_argument("address", metavar="ADDRESS", help="ip:port, [v6]:port or unix:/path")
+    put.add_argument(
+        "address", metavar="ADDRESS", help="ip:port, [v6]:port, unix:/path or vsock:CID:PORT"
+    )
     put.add_argument(
         "--weight", metavar="N", type=int, default=1, help="its share of new sessions (default: 1)"
     )

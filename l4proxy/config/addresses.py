@@ -6,7 +6,7 @@ from typing import Final
 
 from l4proxy.config.mistakes import expected, not_yet
 from l4proxy.config.paths import parse_socket_path
-from routing import Address
+from routing import VSOCK, Address
 
 MAX_PORT: Final = 65_535
 
@@ -15,6 +15,10 @@ UNIX: Final = "unix:"
 
 DNS_PORT: Final = 53
 """Where a resolver is asked unless told otherwise (RFC 1035 §4.2)."""
+
+# One less than what means any (vsock(7)), of context ids as of ports.
+_MAX_VSOCK: Final = 2**32 - 2
+_VSOCK: Final = re.compile(r"vsock:(0|[1-9][0-9]{0,9}):([1-9][0-9]{0,9})", re.ASCII)
 
 _PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 
@@ -36,7 +40,7 @@ def parse_listener_address(found: object) -> Address:
         BadValueError: no IP literal or `localhost` with a port, or a kind of a later version.
     """
     what = "host:port or [v6]:port, such as 0.0.0.0:8443"
-    for kind in ("unix:", "systemd:"):
+    for kind in ("unix:", "systemd:", VSOCK):
         if isinstance(found, str) and found.startswith(kind):
             raise not_yet(f"a {kind} listener", f"expected {what}")
     host, port = _split(found, what)
@@ -70,14 +74,14 @@ def parse_backend_address(found: object) -> Address:
     """Return the address that a backend is dialled at; port 0 and a path for a unix socket.
 
     Raises:
-        BadValueError: no unicast IP literal with a port from 1, no path of a unix socket, or a kind
-            of a later version.
+        BadValueError: no unicast IP literal with a port from 1, no path of a unix socket, no vsock
+            of one machine.
     """
-    what = "ip:port, [v6]:port or unix:/path, such as 10.0.0.11:8443"
+    what = "ip:port, [v6]:port, unix:/path or vsock:CID:PORT, such as 10.0.0.11:8443"
     if isinstance(found, str) and found.startswith(UNIX):
         return Address(str(parse_socket_path(found, UNIX)), 0)
-    if isinstance(found, str) and found.startswith("vsock:"):
-        raise not_yet("a vsock: backend", f"expected {what}")
+    if isinstance(found, str) and found.startswith(VSOCK):
+        return _vsock(found)
     host, port = _split(found, what)
     ip = _ip(host)
     if ip is None:
@@ -141,6 +145,15 @@ def _one_host(found: object, ip: IpAddress, port: int, what: str) -> Address:
     if ip.is_unspecified or ip.is_multicast or port == 0:
         raise expected(found, what, "one host and a port from 1 to 65535")
     return Address(str(ip), port)
+
+
+def _vsock(found: str) -> Address:
+    """Return the address of a vsock."""
+    match = _VSOCK.fullmatch(found)
+    if match is None or max(int(match[1]), int(match[2])) > _MAX_VSOCK:
+        hint = f"a CID from 0 and a port from 1, both up to {_MAX_VSOCK}"
+        raise expected(found, f"{VSOCK}CID:PORT, such as {VSOCK}16:8443", hint)
+    return Address(f"{VSOCK}{match[1]}", int(match[2]))
 
 
 def _split(found: object, what: str) -> tuple[str, int]:

@@ -53,7 +53,7 @@ class BackendSettings(Section):
     )
 
     address: Annotated[Address, parsed(parse_backend_address, str, "10.0.0.11:8443")]
-    """ip:port, [v6]:port or unix:/path."""
+    """ip:port, [v6]:port, unix:/path or vsock:CID:PORT."""
 
     name: Annotated[BackendName, backend_name] = Field(
         default_factory=lambda known: default_backend_name(known["address"])

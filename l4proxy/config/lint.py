@@ -66,6 +66,7 @@ def lint(config: Config, machine: Machine = Machine()) -> tuple[Advice, ...]:
         *_health(config),
         *_attestation(config),
         *_scaling(config),
+        *_pages(config),
         *_idle(config),
         *_descriptors(config, machine),
         *_ports(config, machine),
@@ -233,6 +234,20 @@ def _scaling(config: Config) -> Iterator[Advice]:
             )
 
 
+def _pages(config: Config) -> Iterator[Advice]:
+    for name, pool in config.pools.items():
+        telemetry = pool.telemetry
+        if telemetry is None or telemetry.source is not None:
+            continue
+        for backend in pool.backends:
+            if telemetry.url.of(backend.address) is None:
+                yield Advice(
+                    path_text(("pools", name, "telemetry", "url")),
+                    f"{backend.address} is asked for no page: a metrics page is asked for over IP. "
+                    "Write an IP address and a port, or it tells nothing of its load.",
+                )
+
+
 def _idle(config: Config) -> Iterator[Advice]:
     for name, pool in config.pools.items():
         if pool.timeouts.idle > LONG_IDLE_SECONDS:
@@ -280,7 +295,7 @@ def _source_ports(pool: PoolSettings, machine: Machine) -> int | None:
     What DNS finds may be of the family that has the fewest sources.
     """
     sources = Counter(ip.version for ip in pool.source)
-    addresses = [backend.address for backend in pool.backends if not backend.address.is_path]
+    addresses = [backend.address for backend in pool.backends if backend.address.is_ip]
     families = {ip_address(address.host).version for address in addresses}
     if pool.discover:
         families |= set(sources) or {4}

@@ -180,8 +180,8 @@ def _source(document: Document, pool: Entry) -> Iterator[Mistake]:
 
 
 def _family(backend: Entry) -> int | None:
-    """Return the IP version of a backend, 0 for a unix socket; None when it is not known."""
+    """Return the IP version of a backend, 0 for what has none; None when it is not known."""
     address = backend.read("address", parse_backend_address)
     if address is None:
         return None
-    return 0 if address.is_path else ip_address(address.host).version
+    return ip_address(address.host).version if address.is_ip else 0

@@ -71,8 +71,8 @@ class PageUrl(NamedTuple):
     path: str = agent_metrics.METRICS_PATH
 
     def of(self, backend: Address) -> Place | None:
-        """Return where a backend's page is; None: a unix socket has no host or no port for it."""
-        if backend.is_path and (self.host is None or self.port is None):
+        """Return where a backend's page is; None: it has no IP address to ask at."""
+        if not backend.is_ip and (self.host is None or self.port is None):
             return None
         return Place(self.host or backend.host, self.port or backend.port)
 

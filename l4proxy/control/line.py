@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 from typing import Self
 
@@ -57,17 +58,35 @@ class Line:
             OSError: Nobody answers there.
 
         """
-        host, port = self._address.host, self._address.port
-        if not self._address.is_path:
-            await asyncio.get_running_loop().sock_connect(self._sock, (host, port))
+        address = self._address
+        if address.is_vsock:
+            await self._connect_vsock()
+            return
+        if not address.is_path:
+            place = (address.host, address.port)
+            await asyncio.get_running_loop().sock_connect(self._sock, place)
             return
         while True:
             try:
-                self._sock.connect(host)
+                self._sock.connect(address.host)
             except BlockingIOError:  # its backlog is full, and it tells nobody when there is room
                 await asyncio.sleep(UNIX_RETRY_SECONDS)
             else:
                 return
+
+    async def _connect_vsock(self) -> None:
+        """Dial what uvloop's `sock_connect` cannot: it asks a resolver for all but unix sockets."""
+        code = self._sock.connect_ex((self._address.cid, self._address.port))
+        if code == errno.EINPROGRESS:
+            loop, connected = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_writer(self._sock, connected.set)
+            try:
+                await connected.wait()
+            finally:
+                loop.remove_writer(self._sock)
+            code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
 
     async def send(self, data: bytes) -> None:
         """Send all of it.
@@ -107,6 +126,8 @@ class Line:
 
 
 def _family(address: Address) -> socket.AddressFamily:
+    if address.is_vsock:
+        return socket.AF_VSOCK
     if address.is_path:
         return socket.AF_UNIX
     return socket.AF_INET6 if address.is_ipv6 else socket.AF_INET

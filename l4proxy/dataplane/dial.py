@@ -22,7 +22,8 @@ from routing import Address
 _BIND_ADDRESS_NO_PORT: Final = 24  # linux/in.h; the socket module has no name for it before 3.12
 _NEW: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _CONNECTING: Final = {0, errno.EINPROGRESS}
-_TCP, _NODELAY, _UNIX = socket.IPPROTO_TCP, socket.TCP_NODELAY, int(socket.AF_UNIX)
+_TCP, _NODELAY = socket.IPPROTO_TCP, socket.TCP_NODELAY
+_UNIX, _VSOCK = int(socket.AF_UNIX), int(socket.AF_VSOCK)
 
 _KEPT_TARGETS: Final = 8_192  # every backend of a large configuration
 
@@ -128,6 +129,10 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
         sock.close()
         dialler.dialled(DialFailed(code))
         return
+    if family is _VSOCK:
+        # To a send before it is connected, vsock says ENOTCONN, as it does when it never will be.
+        _Waiting(engine, sock, call, dialler).start()
+        return
     try:
         sent = sock.send(call.words, socket.MSG_NOSIGNAL)
     except BlockingIOError:
@@ -141,7 +146,7 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
 
 def _socket(family: int, source: str | None) -> SocketType:
     sock = SocketType(family, _NEW, 0)
-    if family is _UNIX:
+    if family is _UNIX or family is _VSOCK:
         return sock
     # The client's writes pass as they come: held back for an acknowledgement (Nagle), the second of
     # two small ones was measured to take 44 ms.
@@ -159,11 +164,14 @@ def _socket(family: int, source: str | None) -> SocketType:
 
 
 @lru_cache(maxsize=_KEPT_TARGETS)
-def _target(host: str, port: int) -> tuple[int, str | tuple[str, int]]:
+def _target(host: str, port: int) -> tuple[int, str | tuple[str | int, int]]:
     """Return the family of an address, and its name as the socket module wants it."""
-    if host.startswith("/"):
+    address = Address(host, port)
+    if address.is_path:
         return _UNIX, host
-    return int(socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
+    if address.is_vsock:
+        return _VSOCK, (address.cid, port)
+    return int(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET), (host, port)
 
 
 class _Waiting(Watcher):
@@ -193,7 +201,10 @@ class _Waiting(Watcher):
         except BlockingIOError:
             return
         except OSError as error:
-            self._fail(error.errno or errno.EIO)
+            code = error.errno or errno.EIO
+            if code == errno.ENOTCONN:  # vsock keeps why it failed to itself until it is asked
+                code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or code
+            self._fail(code)
             return
         self._engine.cancel(self)
         self._dialler.dialled(Dialled(self._sock, self._call.words[sent:], registered=True))

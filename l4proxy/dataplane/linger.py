@@ -20,7 +20,9 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 def reset(sock: SocketType) -> None:
-    """Make the coming close send a reset."""
+    """Make the coming close send a reset; vsock has none, and its close is an end."""
+    if sock.family == socket.AF_VSOCK:
+        return  # it would take no structure as an option either
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 

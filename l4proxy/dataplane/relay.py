@@ -23,6 +23,8 @@ from l4proxy.snapshot import Timeouts
 
 # With others the send has taken the news from the socket, and reading it ends as if by itself.
 _READING_TELLS: Final = {errno.EPIPE, errno.ENOTCONN}
+# What has neither keepalive nor a user timeout, nor anything else of TCP.
+_WITHOUT_TCP: Final = {socket.AF_UNIX, socket.AF_VSOCK}
 _TCP_CLOSE: Final = 7
 """tcpi_state of a socket without a connection, the first byte of TCP_INFO (linux/tcp.h)."""
 
@@ -304,7 +306,7 @@ class Relay(Joint):
     def _settle(self) -> None:
         self._settled = True
         for sock in (self.client, self.backend):
-            if sock.family != socket.AF_UNIX:
+            if sock.family not in _WITHOUT_TCP:
                 _watch_peer(sock, self._timeouts)
 
     def _close(self, sock: SocketType) -> None:
@@ -333,6 +335,8 @@ class Relay(Joint):
 
 def _unacknowledged(sock: SocketType) -> int:
     """Return the bytes that the peer may still acknowledge (SIOCOUTQ, tcp(7))."""
+    if sock.family == socket.AF_VSOCK:
+        return 0  # most kernels do not count; an end of it comes behind every byte, and no reset
     count = array.array("i", [0])
     fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
     if not count[0] or sock.family == socket.AF_UNIX:

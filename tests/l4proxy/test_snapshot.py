@@ -14,10 +14,11 @@ from sni import HelloLimits
         ("10.0.0.1", ["127.0.0.2", "127.0.0.3"]),
         ("2001:db8::1", ["::1"]),
         ("/run/app.sock", []),
+        ("vsock:16", []),
     ],
 )
 def test_a_dial_leaves_from_an_address_of_its_family(host: str, sources: list[str]) -> None:
-    """A unix socket is dialled from nowhere."""
+    """A unix socket and vsock are dialled from nowhere."""
     dialling = Dialling(sources=("127.0.0.2", "::1", "127.0.0.3"))
     assert dialling.sources_for(Address(host, 0 if host.startswith("/") else 1)) == sources
 

@@ -47,7 +47,9 @@ from sni import HelloLimits
 words = st.text(ascii_lowercase, min_size=1, max_size=8)
 seconds = st.floats(0.1, 1e6)
 bounds = st.none() | st.integers(1, 1_000_000)
-addresses = st.builds(Address, st.sampled_from(["127.0.0.1", "::1"]), st.integers(1, 65_535))
+addresses = st.builds(
+    Address, st.sampled_from(["127.0.0.1", "::1", "vsock:16"]), st.integers(1, 65_535)
+)
 backends = st.builds(
     Backend,
     words.map(BackendName),

@@ -12,11 +12,34 @@ from tests.routing.cases import backend
         (Address("10.0.0.1", 8443), "10.0.0.1:8443"),
         (Address("2001:db8::1", 443), "[2001:db8::1]:443"),
         (Address("/run/enclave.sock", 0), "unix:/run/enclave.sock"),
+        (Address("vsock:16", 8443), "vsock:16:8443"),
     ],
 )
 def test_an_address_reads_as_an_operator_writes_it(address: Address, text: str) -> None:
     """Host and port with a colon between, IPv6 in brackets; a path behind `unix:`."""
     assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    ("host", "kinds"),
+    [
+        ("10.0.0.1", (True, False, False, False)),
+        ("::1", (True, True, False, False)),
+        ("/run/a:b", (False, False, True, False)),
+        ("vsock:16", (False, False, False, True)),
+    ],
+)
+def test_an_address_is_of_one_kind(host: str, kinds: tuple[bool, ...]) -> None:
+    """IP of either version, a path, or vsock."""
+    found = Address(host, 1)
+    assert (found.is_ip, found.is_ipv6, found.is_path, found.is_vsock) == kinds
+
+
+def test_a_vsock_is_somebodys() -> None:
+    """Its context id is a number; nothing else has one."""
+    assert Address("vsock:16", 8443).cid == 16
+    with pytest.raises(ValueError, match="invalid literal"):
+        _ = Address("10.0.0.1", 8443).cid
 
 
 def test_a_weight_is_at_least_one() -> None:

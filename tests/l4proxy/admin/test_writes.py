@@ -169,7 +169,7 @@ async def test_what_is_not_in_force_yet_is_accepted(tmp_path: Path) -> None:
         ("new", {"address": "app.example.com:443"}, "expected ip:port"),
         ("new", {"address": "10.0.0.3"}, "expected ip:port"),
         ("new", {"address": 3}, "found 3, expected ip:port"),
-        ("new", {"address": "vsock:16:8443"}, "not in this version"),
+        ("new", {"address": "vsock:16"}, "expected vsock:CID:PORT"),
         ("n%20w", GOOD, "found 'n w', expected a name"),
         ("n" * 64, GOOD, "expected a name"),
         ("new", b" " * (MAX_BODY_BYTES + 1), f"found more than {MAX_BODY_BYTES} bytes"),
@@ -198,6 +198,9 @@ pools: {app: {backends: ["10.0.0.1:443"], source: [10.0.0.5]}}
     status, answer = await ask(balancer, tmp_path, "PUT", f"{PAGE}/n", {"address": "[::1]:1"})
     assert (status, "no IPv6 address" in str(answer["error"])) == (400, True)
     assert (await ask(balancer, tmp_path, "PUT", f"{PAGE}/n", GOOD))[0] == 201
+    for number, address in enumerate(("vsock:16:8443", "unix:/run/n.sock")):
+        page = f"{PAGE}/n{number}"
+        assert (await ask(balancer, tmp_path, "PUT", page, {"address": address}))[0] == 201
     assert (await ask(balancer, tmp_path, "PUT", f"{PAGE}/u", {"address": "unix:/b"}))[0] == 201
 
 

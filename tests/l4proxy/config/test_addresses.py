@@ -60,6 +60,7 @@ def test_listeners_bind_ip_addresses(text: str, host: str, port: int) -> None:
         ("224.0.0.1:8443", "the host is an IP address"),
         ("unix:/run/l4proxy.sock", "a unix: listener is not in this version"),
         ("systemd:l4proxy", "a systemd: listener is not in this version"),
+        ("vsock:any:8443", "a vsock: listener is not in this version"),
         ((), "found a list"),
     ],
 )
@@ -90,7 +91,11 @@ def test_the_admin_socket_has_a_key_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["10.0.0.1:1", "[2001:db8::1]:65535", "127.0.0.1:443", "unix:/run/x.sock"]
+    "text",
+    [
+        *("10.0.0.1:1", "[2001:db8::1]:65535", "127.0.0.1:443", "unix:/run/x.sock"),
+        *("vsock:0:1", "vsock:16:8443", "vsock:4294967294:4294967294"),
+    ],
 )
 def test_backends_are_dialled_at_addresses_and_sockets(text: str) -> None:
     """What is written back is what was read."""
@@ -105,7 +110,15 @@ def test_backends_are_dialled_at_addresses_and_sockets(text: str) -> None:
         ("0.0.0.0:443", "one host"),
         ("[::]:443", "one host"),
         ("224.0.0.1:443", "one host"),
-        ("vsock:16:8443", "a vsock: backend is not in this version"),
+        ("vsock:16", "found 'vsock:16', expected vsock:CID:PORT, such as vsock:16:8443"),
+        ("vsock:any:8443", "a CID from 0 and a port from 1, both up to 4294967294"),
+        ("vsock:4294967295:1", "both up to 4294967294"),
+        ("vsock:1:4294967295", "both up to 4294967294"),
+        ("vsock:1:0", "a port from 1"),
+        ("vsock:016:1", "expected vsock:CID:PORT"),
+        ("vsock:-1:1", "expected vsock:CID:PORT"),
+        ("vsock:\u0663:1", "expected vsock:CID:PORT"),
+        ("vsock:enclave:1", "expected vsock:CID:PORT"),
         ("unix:run/x", "expected unix: and an absolute path, such as unix:/run/app.sock"),
         ("unix:", "expected unix: and an absolute path"),
         ("unix:/run//x", "did you mean unix:/run/x?"),
@@ -146,6 +159,12 @@ def test_any_text_is_an_address_or_a_mistake(parse: Callable[[object], Address],
 def test_a_unix_socket_has_a_path_and_no_port() -> None:
     """The path is the host; port 0 tells that it is one."""
     assert parse_backend_address("unix:/run/x.sock") == Address("/run/x.sock", 0)
+
+
+def test_a_vsock_has_a_context_id_and_a_port() -> None:
+    """The id is in the host."""
+    found = parse_backend_address("vsock:16:8443")
+    assert (found, found.cid) == (Address("vsock:16", 8443), 16)
 
 
 @pytest.mark.parametrize(

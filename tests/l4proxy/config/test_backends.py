@@ -35,6 +35,14 @@ def test_a_backend_may_be_a_unix_socket(text: str) -> None:
     assert (entry.address, entry.name) == (Address("/run/app/a.sock", 0), "a.sock")
 
 
+@pytest.mark.parametrize("text", ["vsock:16:8443", "{address: 'vsock:16:8443'}"])
+def test_a_backend_may_be_on_vsock(text: str) -> None:
+    """Its address is its name."""
+    entry = entry_of(text)
+    assert isinstance(entry, BackendSettings)
+    assert (entry.address, entry.name) == (Address("vsock:16", 8443), "vsock:16:8443")
+
+
 @pytest.mark.parametrize(
     ("text", "header"),
     [

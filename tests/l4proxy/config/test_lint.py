@@ -127,6 +127,24 @@ def test_what_dns_finds_has_no_instance_name() -> None:
     ]
 
 
+@pytest.mark.parametrize("backend", ["unix:/run/a", "vsock:16:8443"])
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ("{url: 'http://{host}:{port}/m'}", False),
+        ("{url: 'http://127.0.0.1:{port}/m'}", False),
+        ("{url: 'http://127.0.0.1:9100/m'}", True),
+        ("{source: {acme: {}}}", True),
+    ],
+)
+def test_who_has_no_page_is_said(backend: str, told: str, asked: bool) -> None:
+    """A page is asked for over IP; whoever is not there tells nothing of its load."""
+    pool = f"{{health: tcp, backends: [10.0.0.1:443, '{backend}'], telemetry: {told}}}"
+    said = advice(LEAST.replace("[10.0.0.1:443]", pool))
+    page = f"pools.app.telemetry.url: {backend} is asked for no page"
+    assert [line.startswith(page) for line in said] == ([] if asked else [True])
+
+
 def test_what_kubernetes_finds_has_instance_names() -> None:
     """Those of its pods, which a server name can say."""
     backends = "{health: tcp, backends: [{kubernetes: {service: a, port: 1}}]}"
@@ -186,6 +204,7 @@ def test_workers_are_as_many_as_cores() -> None:
             False,
         ),
         (bounded("'unix:/a'", 101, "[]"), Machine(source_ports=100), True),
+        (bounded("'vsock:16:443'", 101, "[]"), Machine(source_ports=100), True),
         (bounded("{dns: {name: a.b, port: 1}}", 101, "[]"), Machine(source_ports=100), False),
         (bounded("{dns: {name: a.b, port: 1}}", 101, "['::1']"), Machine(source_ports=100), False),
         (

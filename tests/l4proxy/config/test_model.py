@@ -285,7 +285,7 @@ def test_routes_have_a_shape(routes: str, said: str) -> None:
         ("{app: [5]}", "3:15: pools.app[0]: found 5, expected an address, or a mapping"),
         (
             "{app: [host:443]}",
-            "3:15: pools.app[0]: found 'host:443', expected ip:port, [v6]:port or unix",
+            "3:15: pools.app[0]: found 'host:443', expected ip:port, [v6]:port, unix",
         ),
         ("{app: [{name: a}]}", "3:15: pools.app[0].address: is missing"),
         ("{app: [{address: '10.0.0.1:1', weight: 257}]}", "pools.app[0].weight: found 257"),

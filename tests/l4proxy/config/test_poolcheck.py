@@ -238,6 +238,7 @@ def test_sources_fit_the_backends(backends: str, source: str, said: str) -> None
         ("[10.0.0.1:443, {dns: {name: a.b, port: 1}}]", "['::1', 10.0.0.5]"),
         ("[{dns: {name: a.b, port: 1}}]", "['::1']"),
         ("['unix:/a']", "[]"),
+        ("[10.0.0.1:443, 'vsock:16:443']", "[10.0.0.5]"),
     ],
 )
 def test_sources_may_fit_what_dns_finds(backends: str, source: str) -> None:

@@ -82,10 +82,11 @@ def test_a_page_has_a_place(url: str, place: Place) -> None:
     assert str(found) == url
 
 
-def test_a_unix_socket_has_a_place_only_if_it_is_written() -> None:
+@pytest.mark.parametrize("socket", [Address("/run/app.sock", 0), Address("vsock:16", 8443)])
+def test_what_is_not_ip_has_a_place_only_if_it_is_written(socket: Address) -> None:
     """Host and port, both."""
-    socket = Address("/run/app.sock", 0)
     assert PageUrl().of(socket) is None
+    assert PageUrl(host="127.0.0.1").of(socket) is None
     assert parse_page_url("http://127.0.0.1:9100/m").of(socket) == Place("127.0.0.1", 9100)
 
 

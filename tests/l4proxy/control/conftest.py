@@ -9,7 +9,10 @@ import uvloop
 from tests.l4proxy.control.servers import Certificate, make_certificate
 
 # Rooms that use the loop's own socket calls, which each loop brings itself.
-_ON_BOTH = {"test_connection", "test_openmetrics", "test_probe", "test_prober", "test_tls_line"}
+_ON_BOTH = {
+    *("test_connection", "test_line", "test_openmetrics", "test_probe", "test_prober"),
+    "test_tls_line",
+}
 
 Factories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 

@@ -54,11 +54,20 @@ def join(clock: Clock, engine: Engine) -> Iterator[Join]:
         small: bool = False,
         start: bool = True,
         unix: bool = False,
+        vsock: bool = False,
         room: Around | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> Joined:
         made.append(
-            Joined(engine, small=small, start=start, unix=unix, room=room, timeouts=timeouts)
+            Joined(
+                engine,
+                small=small,
+                start=start,
+                unix=unix,
+                vsock=vsock,
+                room=room,
+                timeouts=timeouts,
+            )
         )
         return made[-1]
 

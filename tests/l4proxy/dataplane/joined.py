@@ -41,11 +41,16 @@ class Joined:
         small: bool = False,
         start: bool = True,
         unix: bool = False,
+        vsock: bool = False,
         room: Around | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         near_client, far_client = tcp_pair(small=small)
-        near_backend, far_backend = socket.socketpair() if unix else tcp_pair(small=small)
+        near_backend, far_backend = socket.socketpair() if unix or vsock else tcp_pair(small=small)
+        if vsock:
+            near_backend = socket.socket(
+                socket.AF_VSOCK, socket.SOCK_STREAM, 0, near_backend.detach()
+            )
         self.engine = engine
         self.client = Peer(far_client)
         self.backend = Peer(far_backend)
@@ -124,10 +129,20 @@ class Join(Protocol):
         small: bool = False,
         start: bool = True,
         unix: bool = False,
+        vsock: bool = False,
         room: Around | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> Joined:
-        """Make one; `small`: between sockets that hold little; `unix`: to a Unix backend."""
+        """Make one.
+
+        Args:
+            small: Between sockets that hold little.
+            start: Begin at once.
+            unix: To a Unix backend.
+            vsock: To one whose socket says that it is vsock, which few kernels have: it is Unix's.
+            room: What is around it.
+            timeouts: Of the relay.
+        """
 
 
 def sides(joined: Joined) -> tuple[tuple[Peer, Peer], tuple[Peer, Peer]]:

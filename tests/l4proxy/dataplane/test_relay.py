@@ -722,9 +722,12 @@ def test_a_relay_is_closed_once_with_the_ending_it_is_given(join: Join, engine: 
     settle(engine, joined.backend.has_ended)
 
 
-def test_a_unix_backend_settles_without_options(join: Join, clock: Clock, engine: Engine) -> None:
+@pytest.mark.parametrize("vsock", [False, True])
+def test_a_backend_without_tcp_settles_without_options(
+    join: Join, clock: Clock, engine: Engine, vsock: bool
+) -> None:
     """A socket that knows no keepalive is left alone, and the relay goes on both ways."""
-    joined = join(unix=True)
+    joined = join(unix=not vsock, vsock=vsock)
     let(clock, engine, SETTLED_SECONDS)
     assert (joined.begun, joined.failures) == ([], [])
     joined.client.say(b"question")
@@ -748,6 +751,20 @@ def test_a_unix_backend_gets_everything_before_its_clients_reset(
     until_delivered(clock, engine, joined)
     assert joined.backend.heard == b"last words"
     assert joined.endings == [Ending.CLIENT_RESET]
+
+
+def test_a_vsock_backend_is_let_go_at_its_clients_reset(
+    join: Join, clock: Clock, engine: Engine
+) -> None:
+    """Nothing counts what it has not read; what was sent comes before the end all the same."""
+    joined = join(vsock=True)
+    joined.client.say(b"last words")
+    quiet(engine)
+    joined.client.reset()
+    let(clock, engine, RESET_DELIVERY_SECONDS)
+    assert joined.endings == [Ending.CLIENT_RESET]
+    joined.backend.hear()
+    assert joined.backend.heard == b"last words"
 
 
 # --- what is left behind -------------------------------------------------------------------------
