@@ -64,6 +64,13 @@ _WORDS: Final = {
 }
 
 
+_PROTOCOLS: Final = {
+    Group.TELEMETRY: "TelemetryKind",
+    Group.ACTUATORS: "ActuatorKind",
+    Group.DISCOVERY: "DiscoveryKind",
+}
+
+
 class BadPlugin(AttestationError):
     """A part cannot be used: whose it is, what was found, what was expected."""
 
@@ -158,22 +165,24 @@ def installed(group: Group) -> tuple[Plugin, ...]:
     return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.distribution)))
 
 
-def installed_parts(group: Group, checked: Callable[[Plugin, object], _Part]) -> Installed[_Part]:
-    """Return the parts of a group that may be named here.
+def configured_parts(group: Group) -> Installed[_Part]:
+    """Return the parts of a group that the configuration chooses, each with settings of its own.
 
-    Args:
-        group: Their sort.
-        checked: Returns what one was loaded as, or raises `BadPlugin` if it has not the shape.
+    The caller says what they are: the `…Kind` of their group, whose `settings` and `make` are
+    looked at when one is asked for.
 
     Raises:
         BadPlugin: Not even our own are registered: l4proxy was not installed as it is now.
 
     """
-    plugins = installed(group)
-    if not any(plugin.built_in for plugin in plugins):
-        what = f"nothing registered in {group}"
-        raise BadPlugin(f"{DISTRIBUTION}: found {what}, expected ours: install again")
-    return Installed(plugins, checked)
+
+    def checked(plugin: Plugin, made: object) -> _Part:
+        _settings_model(plugin, made)
+        _has_methods(plugin, made, _PROTOCOLS[group], "make")
+        part: _Part = made  # type: ignore[assignment]  # each part of its shape was looked at
+        return part
+
+    return _installed_parts(group, checked)
 
 
 def installed_kinds() -> InstalledKinds:
@@ -183,7 +192,7 @@ def installed_kinds() -> InstalledKinds:
         BadPlugin: Not even our own kinds are registered: l4proxy was not installed as it is now.
 
     """
-    return installed_parts(Group.EVIDENCE, _kind)
+    return _installed_parts(Group.EVIDENCE, _kind)
 
 
 def failure(error: BaseException) -> str:
@@ -208,31 +217,22 @@ def attribute(plugin: Plugin, made: object, name: str, expected: type[_Attribute
     return value
 
 
-def settings_model(plugin: Plugin, made: object) -> None:
-    """Return if its `settings` are a model that the configuration can be read with.
+def _installed_parts(group: Group, checked: Callable[[Plugin, object], _Part]) -> Installed[_Part]:
+    """Return the parts of a group that may be named here.
+
+    Args:
+        group: Their sort.
+        checked: Returns what one was loaded as, or raises `BadPlugin` if it has not the shape.
 
     Raises:
-        BadPlugin: It is no pydantic model, or one that takes any key.
+        BadPlugin: Not even our own are registered: l4proxy was not installed as it is now.
 
     """
-    settings: object = getattr(made, "settings", None)
-    expected = "a pydantic model that forbids unknown keys: a l4proxy.config.section.Section"
-    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
-        raise BadPlugin(f"{plugin}: found settings {settings!r:.60}, expected {expected}")
-    if settings.model_config.get("extra") != "forbid":
-        raise BadPlugin(f"{plugin}: found settings that take any key, expected {expected}")
-
-
-def has_methods(plugin: Plugin, made: object, protocol: str, *methods: str) -> None:
-    """Return if there are these methods of a protocol.
-
-    Raises:
-        BadPlugin: One is missing.
-
-    """
-    for method in methods:
-        if not callable(getattr(made, method, None)):
-            raise BadPlugin(f"{plugin}: found no {method}(), expected that of {protocol}")
+    plugins = installed(group)
+    if not any(plugin.built_in for plugin in plugins):
+        what = f"nothing registered in {group}"
+        raise BadPlugin(f"{DISTRIBUTION}: found {what}, expected ours: install again")
+    return Installed(plugins, checked)
 
 
 def _plugin(group: Group, entry_point: EntryPoint) -> Plugin:
@@ -249,6 +249,33 @@ def _only(plugins: list[Plugin]) -> Plugin:
     return plugins[0]
 
 
+def _settings_model(plugin: Plugin, made: object) -> None:
+    """Return if its `settings` are a model that the configuration can be read with.
+
+    Raises:
+        BadPlugin: It is no pydantic model, or one that takes any key.
+
+    """
+    settings: object = getattr(made, "settings", None)
+    expected = "a pydantic model that forbids unknown keys: a l4proxy.config.section.Section"
+    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
+        raise BadPlugin(f"{plugin}: found settings {settings!r:.60}, expected {expected}")
+    if settings.model_config.get("extra") != "forbid":
+        raise BadPlugin(f"{plugin}: found settings that take any key, expected {expected}")
+
+
+def _has_methods(plugin: Plugin, made: object, protocol: str, *methods: str) -> None:
+    """Return if there are these methods of a protocol.
+
+    Raises:
+        BadPlugin: One is missing.
+
+    """
+    for method in methods:
+        if not callable(getattr(made, method, None)):
+            raise BadPlugin(f"{plugin}: found no {method}(), expected that of {protocol}")
+
+
 def _kind(plugin: Plugin, made: object) -> EvidenceKind:
     """Return what was made as the kind that it has the shape of."""
     attribute(plugin, made, "signs_time", bool)
@@ -256,6 +283,6 @@ def _kind(plugin: Plugin, made: object) -> EvidenceKind:
     if not 0 < limit <= MAX_DOCUMENT_BYTES:
         expected = f"1 to {MAX_DOCUMENT_BYTES} bytes"
         raise BadPlugin(f"{plugin}: found a limit of {limit}, expected {expected}")
-    has_methods(plugin, made, "EvidenceKind", "verify", "demands")
+    _has_methods(plugin, made, "EvidenceKind", "verify", "demands")
     kind: EvidenceKind = made  # type: ignore[assignment]  # each part of its shape was looked at
     return kind

@@ -3,14 +3,7 @@
 from pydantic import BaseModel
 
 from l4proxy.actuators.actuator import ActuatorKind
-from l4proxy.plugins import (
-    Group,
-    Installed,
-    Plugin,
-    has_methods,
-    installed_parts,
-    settings_model,
-)
+from l4proxy.plugins import Group, Installed, configured_parts
 
 InstalledActuators = Installed[ActuatorKind[BaseModel]]
 """The actuators by name. One that serves for several pools shares its listener among all that were
@@ -24,12 +17,4 @@ def installed_actuators() -> InstalledActuators:
         BadPlugin: Not even our own are registered: l4proxy was not installed as it is now.
 
     """
-    return installed_parts(Group.ACTUATORS, _checked)
-
-
-def _checked(plugin: Plugin, made: object) -> ActuatorKind[BaseModel]:
-    """Return what was made as the actuator that it has the shape of."""
-    settings_model(plugin, made)
-    has_methods(plugin, made, "ActuatorKind", "make")
-    kind: ActuatorKind[BaseModel] = made  # type: ignore[assignment]  # its shape was looked at
-    return kind
+    return configured_parts(Group.ACTUATORS)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, NamedTuple
@@ -11,11 +10,12 @@ from pydantic import Field
 
 from l4proxy import agent_metrics
 from l4proxy.config.addresses import MAX_PORT
+from l4proxy.config.choice import Choice, Kind, chosen
 from l4proxy.config.mistakes import expected
 from l4proxy.config.paths import parse_file_path
-from l4proxy.config.scalars import Scalar, duration, parsed, text
+from l4proxy.config.scalars import duration, parsed, text
 from l4proxy.config.section import Section
-from l4proxy.plugins import NAME
+from l4proxy.plugins import Group, Installed, configured_parts
 from l4proxy.scaling.report import CPU, MEMORY, REQUESTS, MetricName
 from l4proxy.series import BadSeries, Series, parse_series
 from routing import Address
@@ -115,36 +115,13 @@ def read_series(found: object) -> Series:
         raise expected(found, "a series of a metrics page", str(error)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
-    """Who tells of the load, other than a metrics page.
-
-    Attributes:
-        name: What the source is registered by.
-        settings: What stands below the name, for the source to read.
-    """
-
-    name: str
-    settings: Mapping[str, object]
-
-
-def _read_source(found: object) -> SourceSettings:
-    if isinstance(found, dict) and len(found) == 1:
-        name, settings = next(iter(found.items()))
-        if NAME.fullmatch(str(name)) and isinstance(settings, dict | None):
-            return SourceSettings(str(name), settings or {})
-    raise expected(found, "one source and its settings: {NAME: {…}}")
-
-
-def _write_source(source: SourceSettings) -> object:
-    return {source.name: dict(source.settings)}
+def _installed_sources() -> Installed[Kind]:
+    return configured_parts(Group.TELEMETRY)
 
 
 _File = Annotated[Path, parsed(parse_file_path, str, "/etc/l4proxy/telemetry.token")]
 _url: Final = parsed(parse_page_url, str, "https://{host}:9443/metrics")
-_source: Final = Scalar(
-    _read_source, _write_source, {"type": "object", "minProperties": 1, "maxProperties": 1}
-)
+_source: Final = chosen("a telemetry source", _installed_sources)
 _series: Final = parsed(read_series, str, 'app_queue_depth{queue="mail"}')
 _metric: Final = text("the name of a metric", r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
 
@@ -188,8 +165,8 @@ class TelemetrySettings(OpenMetricsSettings):
     """The series of cpu (0 to 1), memory (0 to 1), requests (a counter or a rate) and capacity
     (sessions), and of metrics of your own; the agent's names for what is left out."""
 
-    source: Annotated[SourceSettings, _source] | None = None
-    """A plug-in's source instead of a metrics page, and its settings: {NAME: {…}}."""
+    source: Annotated[Choice, _source] | None = None
+    """A plug-in's source instead of a metrics page: its name, or {NAME: {…}} with its settings."""
 
     def wanted(self, custom: Iterable[MetricName] = ()) -> dict[MetricName, Series]:
         """Return the series of each metric: the known ones, and those that scaling has besides.
@@ -215,6 +192,8 @@ def telemetry_mistakes(settings: TelemetrySettings, *, attested: bool) -> Iterat
     if settings.source is not None:
         taken = settings.model_fields_set - {"metrics", "source"}
         yield from ((key, "belongs to a metrics page, not to `source`") for key in sorted(taken))
+        if settings.source.name == OPENMETRICS:  # below `source` nobody would compare its keys
+            yield "source", f"{OPENMETRICS} is asked without it: its keys stand beside it"
         return
     yield from _trust_mistakes(settings, attested=attested)
 

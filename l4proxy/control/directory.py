@@ -11,14 +11,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from l4proxy.control.found import Found
-from l4proxy.plugins import (
-    Group,
-    Installed,
-    Plugin,
-    has_methods,
-    installed_parts,
-    settings_model,
-)
+from l4proxy.plugins import Group, Installed, configured_parts
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -91,12 +84,4 @@ def installed_discoveries() -> InstalledDiscoveries:
         BadPlugin: Not even our own are registered: l4proxy was not installed as it is now.
 
     """
-    return installed_parts(Group.DISCOVERY, _checked)
-
-
-def _checked(plugin: Plugin, made: object) -> DiscoveryKind[BaseModel]:
-    """Return what was made as the way to find backends that it has the shape of."""
-    settings_model(plugin, made)
-    has_methods(plugin, made, "DiscoveryKind", "make")
-    kind: DiscoveryKind[BaseModel] = made  # type: ignore[assignment]  # its shape was looked at
-    return kind
+    return configured_parts(Group.DISCOVERY)

@@ -15,6 +15,16 @@ class Tee:
     def demands(self, found, path): ...
 """
 
+SOURCE = """
+from l4proxy.config.section import Section
+class Settings(Section):
+    listen: str = "127.0.0.1:1"
+class Tee:
+    name, settings = "toy", Settings
+    def make(self, settings, pool): ...
+"""
+"""A source of telemetry."""
+
 
 class Install(Protocol):
     """Lays out a distribution as an installer does; the newest stands in front."""

@@ -2,21 +2,12 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from l4proxy.config.telemetry import OPENMETRICS, SourceSettings, TelemetrySettings
+from l4proxy.config.telemetry import OPENMETRICS, TelemetrySettings
 from l4proxy.control.scrape.source import BadTelemetry, TelemetryKind
 from l4proxy.control.scrape.telemetry import TelemetryRules
-from l4proxy.plugins import (
-    BadPlugin,
-    Group,
-    Installed,
-    Plugin,
-    failure,
-    has_methods,
-    installed_parts,
-    settings_model,
-)
+from l4proxy.plugins import BadPlugin, Group, Installed, configured_parts, failure
 from l4proxy.scaling.report import MetricName
 from routing import PoolName
 from sni import ServerName
@@ -32,7 +23,7 @@ def installed_sources() -> InstalledSources:
         BadPlugin: Not even our own are registered: l4proxy was not installed as it is now.
 
     """
-    return installed_parts(Group.TELEMETRY, _checked)
+    return configured_parts(Group.TELEMETRY)
 
 
 def telemetry_rules(
@@ -59,32 +50,11 @@ def telemetry_rules(
     server_name, attested = known
     asked = settings.source
     name = OPENMETRICS if asked is None else asked.name
-    if name not in sources:
-        there = ", ".join(sources)
-        raise BadPlugin(f"telemetry of pool {pool}: found the source {name}, expected {there}")
-    kind = sources[name]
     try:
-        source = kind.make(settings if asked is None else _read(kind, asked, pool), pool)
-    except BadTelemetry:
+        source = sources[name].make(settings if asked is None else asked.settings, pool)
+    except (BadTelemetry, BadPlugin):
         raise
     except Exception as error:  # a plug-in that fails here is a mistake of who names it
         found = f"found {failure(error)}, expected a source"
         raise BadTelemetry(f"telemetry of pool {pool}: {name}: {found}") from error
     return TelemetryRules(source, settings.wanted(custom), server_name, attested)
-
-
-def _read(kind: TelemetryKind[BaseModel], asked: SourceSettings, pool: PoolName) -> BaseModel:
-    try:
-        return kind.settings.model_validate(dict(asked.settings))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(each) for each in (asked.name, *first["loc"]))
-        raise BadTelemetry(f"telemetry of pool {pool}: {where}: {first['msg']}") from None
-
-
-def _checked(plugin: Plugin, made: object) -> TelemetryKind[BaseModel]:
-    """Return what was made as the source that it has the shape of."""
-    settings_model(plugin, made)
-    has_methods(plugin, made, "TelemetryKind", "make")
-    kind: TelemetryKind[BaseModel] = made  # type: ignore[assignment]  # its shape was looked at
-    return kind

@@ -3,7 +3,11 @@
 import pytest
 
 from l4proxy.config import Machine, lint
+from l4proxy.plugins import Group
 from tests.l4proxy.config.texts import LEAST, parse, with_pool
+from tests.l4proxy.installing import SOURCE, Install, install
+
+__all__ = ["install"]
 
 ROUTES = "{app.example.com: app}"
 
@@ -134,11 +138,12 @@ def test_what_dns_finds_has_no_instance_name() -> None:
         ("{url: 'http://{host}:{port}/m'}", False),
         ("{url: 'http://127.0.0.1:{port}/m'}", False),
         ("{url: 'http://127.0.0.1:9100/m'}", True),
-        ("{source: {acme: {}}}", True),
+        ("{source: toy}", True),
     ],
 )
-def test_who_has_no_page_is_said(backend: str, told: str, asked: bool) -> None:
+def test_who_has_no_page_is_said(install: Install, backend: str, told: str, asked: bool) -> None:
     """A page is asked for over IP; whoever is not there tells nothing of its load."""
+    install(SOURCE, group=Group.TELEMETRY)
     pool = f"{{health: tcp, backends: [10.0.0.1:443, '{backend}'], telemetry: {told}}}"
     said = advice(LEAST.replace("[10.0.0.1:443]", pool))
     page = f"pools.app.telemetry.url: {backend} is asked for no page"

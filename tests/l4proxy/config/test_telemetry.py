@@ -8,14 +8,17 @@ from l4proxy.config.telemetry import (
     CAPACITY,
     PageUrl,
     Place,
-    SourceSettings,
     TelemetrySettings,
     parse_page_url,
     telemetry_mistakes,
 )
+from l4proxy.plugins import Group
 from l4proxy.scaling.report import CPU, MEMORY, REQUESTS, MetricName
 from l4proxy.series import Series
 from routing import Address
+from tests.l4proxy.installing import SOURCE, Install, install
+
+__all__ = ["install"]
 
 
 def read(**block: object) -> TelemetrySettings:
@@ -56,9 +59,24 @@ def test_what_is_written_out_is_the_same_again() -> None:
     assert TelemetrySettings.model_validate(found.model_dump(mode="json")).model_dump() == (
         found.model_dump()
     )
-    other = read(source={"acme": {"listen": "127.0.0.1:1"}})
-    assert other.source == SourceSettings("acme", {"listen": "127.0.0.1:1"})
-    assert other.model_dump(mode="json")["source"] == {"acme": {"listen": "127.0.0.1:1"}}
+
+
+@pytest.mark.parametrize("source", ["toy", {"toy": {}}, {"toy": {"listen": "127.0.0.1:1"}}])
+def test_a_source_is_chosen_as_every_part_is(install: Install, source: object) -> None:
+    """A name, or a name with settings, which its own model reads."""
+    install(SOURCE, group=Group.TELEMETRY)
+    found = read(source=source)
+    assert found.source is not None
+    assert found.source.name == "toy"
+    assert found.model_dump(mode="json")["source"] == {"toy": {"listen": "127.0.0.1:1"}}
+
+
+def test_a_wrong_setting_of_a_source_has_its_path(install: Install) -> None:
+    """As those of actuators have."""
+    install(SOURCE, group=Group.TELEMETRY)
+    with pytest.raises(ValidationError) as caught:
+        read(source={"toy": {"listem": "x"}})
+    assert caught.value.errors()[0]["loc"] == ("source", "toy", "listem")
 
 
 def test_a_short_period_has_a_short_deadline() -> None:
@@ -129,12 +147,14 @@ def test_what_cannot_be_is_a_mistake(block: dict[str, object]) -> None:
         ({"url": "http://{host}:1/", "token_file": "/t"}, False, ["token_file"]),
         ({"every": "1s", "timeout": "2s"}, True, ["timeout"]),
         ({"client_key": "/k"}, True, ["client_certificate"]),
-        ({"source": {"acme": {}}, "ca": "/ca", "metrics": {"cpu": "x"}}, True, ["ca"]),
-        ({"source": {"acme": {}}}, False, []),
+        ({"source": "toy", "ca": "/ca", "metrics": {"cpu": "x"}}, True, ["ca"]),
+        ({"source": "toy"}, False, []),
+        ({"source": {"openmetrics": {"url": "http://{host}:1/"}}}, True, ["source"]),
     ],
 )
 def test_what_contradicts_itself_is_a_mistake(
-    block: dict[str, object], attested: bool, keys: list[str]
+    install: Install, block: dict[str, object], attested: bool, keys: list[str]
 ) -> None:
     """Above all what would leave open who answers, or show a secret to anybody."""
+    install(SOURCE, group=Group.TELEMETRY)
     assert said(block, attested=attested) == keys

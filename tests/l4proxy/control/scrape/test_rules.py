@@ -32,16 +32,10 @@ def test_pools_with_telemetry_have_rules() -> None:
     assert (rules[APP].server_name, rules[APP].attested) == ("app.example.com", False)
 
 
-@pytest.mark.parametrize(
-    ("telemetry", "said"),
-    [
-        ("{source: {nobody: {}}}", "found the source nobody, expected "),
-        ("{url: 'https://{host}:9/m', ca: /none/ca.pem}", "No such file"),
-    ],
-)
-def test_what_cannot_work_is_told(telemetry: str, said: str) -> None:
+def test_what_cannot_work_is_told() -> None:
     """With its pool."""
+    config = parse_config(TEXT.format(telemetry="{url: 'https://{host}:9/m', ca: /none}"), "rules")
     with pytest.raises(ConfigError) as caught:
-        load_telemetry(PATH, parse_config(TEXT.format(telemetry=telemetry), "rules"))
+        load_telemetry(PATH, config)
     assert "config.yaml: pools.app.telemetry: " in str(caught.value)
-    assert said in str(caught.value)
+    assert "No such file" in str(caught.value)
