@@ -68,6 +68,14 @@ class KubernetesScaleSettings(Section):
     kubeconfig: Annotated[Path, kubeconfig_file] | None = None
     """How the API is reached; left out: as a pod is, by its service account."""
 
+    def held(self) -> str | None:
+        """Return the Lease: its holder alone scales, and a pool is a holder of its own."""
+        if self.lease is None:
+            return None
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        whose = f" by {self.kubeconfig}" if self.kubeconfig else ""
+        return f"the Lease {self.lease}{where}{whose}"
+
 
 class Kubernetes:
     """The kind."""

@@ -5,6 +5,7 @@ It looks at pools whose every value is right by itself, since these values depen
 
 from collections.abc import Iterator, Mapping
 
+from l4proxy.config.actuator import HoldsAlone
 from l4proxy.config.document import Document
 from l4proxy.config.mistakes import Mistake
 from l4proxy.config.pools import PoolSettings
@@ -24,6 +25,20 @@ def scaling_mistakes(
     for name, pool in pools.items():
         for keys, message in _of_pool(pool):
             yield document.mistake(("pools", name, *keys), message, at_key=True)
+    for name, message in _held_twice(pools):
+        yield document.mistake(("pools", name, "scaling", "actuator"), message, at_key=True)
+
+
+def _held_twice(pools: Mapping[PoolName, PoolSettings]) -> Iterator[tuple[PoolName, str]]:
+    """Yield each pool whose actuator holds what that of an earlier one does, and what that is."""
+    holders = dict[str, PoolName]()
+    for name, pool in pools.items():
+        if pool.scaling is None:
+            continue
+        settings: object = pool.scaling.actuator.settings
+        held = settings.held() if isinstance(settings, HoldsAlone) else None
+        if held is not None and (first := holders.setdefault(held, name)) != name:
+            yield name, f"pools {first} and {name} both hold {held}, and only one of them can"
 
 
 def _of_pool(pool: PoolSettings) -> Iterator[tuple[tuple[str, ...], str]]:
