@@ -43,10 +43,19 @@ def show_live(clients: int) -> None:
 
 
 async def _interruptible(work: Coroutine[None, None, _T]) -> _T:
-    """Run `work`; SIGTERM interrupts it as Ctrl-C does."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-    return await work
+    """Run `work`; SIGTERM interrupts it as Ctrl-C does, also where that is ignored.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, and has ended.
+
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - who awaits is a task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def _once(clients: int) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import FrameType
 
 import pytest
 
@@ -45,24 +46,43 @@ def test_the_story_is_summed_up(
     assert f"{1 + good} of 2 good, in " in capsys.readouterr().out.splitlines()[-1]
 
 
+@contextlib.contextmanager
+def ctrl_c(handler: signal.Handlers | Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Ctrl-C as if whoever started us had left it so: a shell has its background jobs ignore it."""
+    inherited = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+
+
 async def _interrupt(number: signal.Signals) -> None:
     await asyncio.sleep(0.1)
     signal.raise_signal(number)
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "handler"),
+    [
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_IGN),
+    ],
+)
 def test_the_live_demo_ends_when_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     empty: Setting,
     number: signal.Signals,
+    handler: signal.Handlers | Callable[[int, FrameType | None], object],
 ) -> None:
     """Ctrl-C, and SIGTERM, end it without a traceback."""
     monkeypatch.setattr(show, "_REFRESH_SECONDS", 0.01)
     monkeypatch.setattr(show, "play", lambda *_: _interrupt(number))
     monkeypatch.setattr(show, "stage", empty)
-    show_live(2)
+    with ctrl_c(handler):
+        show_live(2)
     assert "2 clients" in capsys.readouterr().out
 
 
