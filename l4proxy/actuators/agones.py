@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from l4proxy.actuators.actuator import ActuatorError
-from l4proxy.actuators.board import Asked, Board, Desk
+from l4proxy.actuators.board import Asked, Desk, OrderBoard
 from l4proxy.actuators.listening import ListenSettings, server_context
 from l4proxy.admin.replies import failure, reply
 from l4proxy.admin.server import serve_admin
@@ -55,13 +55,13 @@ class Agones:
         except (OSError, ValueError) as error:
             raise ActuatorError(f"the agones listener of pool {pool}: {error}") from error
 
-        async def serve(board: Board) -> None:
+        async def serve(board: OrderBoard) -> None:
             await _serve(settings, board)
 
         return Asked(self._desks.setdefault(settings, Desk(serve)), pool)
 
 
-async def _serve(settings: AgonesSettings, board: Board) -> None:
+async def _serve(settings: AgonesSettings, board: OrderBoard) -> None:
     """Answer reviews until cancelled.
 
     Raises:
@@ -87,7 +87,7 @@ async def _serve(settings: AgonesSettings, board: Board) -> None:
         raise ActuatorError(f"the agones listener: {error}") from error
 
 
-async def answer_review(request: web.BaseRequest, board: Board) -> web.Response:
+async def answer_review(request: web.BaseRequest, board: OrderBoard) -> web.Response:
     """Return the answer to one review: the number of replicas, or that there is nothing to scale.
 
     Before the first order of a pool nothing is scaled.

@@ -11,28 +11,28 @@ from l4proxy.actuators.actuator import Order
 from routing import PoolName
 
 
-class Board:
+class OrderBoard:
     """What is to be told of each pool whose actuator runs."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._pools: dict[PoolName, Answer] = {}
+        self._pools: dict[PoolName, OrderedNumber] = {}
 
-    def find(self, pool: str) -> "Answer | None":
+    def find(self, pool: str) -> "OrderedNumber | None":
         """Return what is to be told of a pool; None: no such pool is told of here."""
         return self._pools.get(PoolName(pool))
 
-    def enter(self, pool: PoolName, answer: "Answer") -> None:
+    def enter(self, pool: PoolName, answer: "OrderedNumber") -> None:
         """Tell of a pool from now on."""
         self._pools[pool] = answer
 
-    def leave(self, pool: PoolName, answer: "Answer") -> None:
+    def leave(self, pool: PoolName, answer: "OrderedNumber") -> None:
         """Tell no more of it, unless another answer has replaced this one."""
         if self._pools.get(pool) is answer:
             del self._pools[pool]
 
 
-class Answer:
+class OrderedNumber:
     """The number of backends that a pool is to have; None before its first order."""
 
     def __init__(self) -> None:
@@ -57,9 +57,9 @@ class Answer:
 class Desk:
     """A listener and its board."""
 
-    def __init__(self, serve: Callable[[Board], Awaitable[None]]) -> None:
+    def __init__(self, serve: Callable[[OrderBoard], Awaitable[None]]) -> None:
         """Serve in this way, which returns never and raises `ActuatorError` if it cannot."""
-        self.board = Board()
+        self.board = OrderBoard()
         self._serve = serve
         self._serving = asyncio.Lock()
 
@@ -81,7 +81,7 @@ class Asked:
         """Tell it at this desk."""
         self._desk = desk
         self._pool = pool
-        self._answer = Answer()
+        self._answer = OrderedNumber()
 
     async def run(self) -> None:
         """Answer until cancelled.

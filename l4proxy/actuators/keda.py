@@ -19,7 +19,7 @@ from pydantic import model_validator
 
 from l4proxy.actuators import keda_wire as wire
 from l4proxy.actuators.actuator import ActuatorError
-from l4proxy.actuators.board import Answer, Asked, Board, Desk
+from l4proxy.actuators.board import Asked, Desk, OrderBoard, OrderedNumber
 from l4proxy.actuators.listening import ListenSettings, pem_file, server_context
 from l4proxy.config.mistakes import BadValueError, describe
 from routing import Address, PoolName
@@ -114,7 +114,7 @@ class Keda:
         """
         _credentials(settings)
 
-        async def serve(board: Board) -> None:
+        async def serve(board: OrderBoard) -> None:
             await _serve(settings, board)
 
         return Asked(self._desks.setdefault(settings, Desk(serve)), pool)
@@ -131,7 +131,7 @@ class Unanswered(Exception):
 class Scaler:
     """What each call of the service answers, from bytes to bytes."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: OrderBoard) -> None:
         """Answer from this board."""
         self._board = board
         self._streams = 0
@@ -185,10 +185,10 @@ class Scaler:
         finally:
             self._streams -= 1
 
-    def _found(self, request: bytes) -> Answer:
+    def _found(self, request: bytes) -> OrderedNumber:
         return self._find(_parsed(wire.read_reference, request))
 
-    def _find(self, asking: wire.Reference) -> Answer:
+    def _find(self, asking: wire.Reference) -> OrderedNumber:
         pool = asking.metadata.get(POOL)
         if pool is None:
             what = f"found no {POOL} in the metadata of the trigger, expected a pool's name"
@@ -207,7 +207,7 @@ def _parsed(read: Callable[[bytes], wire.Reference], request: bytes) -> wire.Ref
         raise Unanswered(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
 
-def _ordered(found: Answer) -> int:
+def _ordered(found: OrderedNumber) -> int:
     if found.desired is None:
         raise Unanswered(grpc.StatusCode.UNAVAILABLE, "nothing is decided yet, ask again")
     return found.desired
@@ -246,7 +246,7 @@ def _handler(scaler: Scaler) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(wire.SERVICE, methods)
 
 
-async def _serve(settings: KedaSettings, board: Board) -> None:
+async def _serve(settings: KedaSettings, board: OrderBoard) -> None:
     """Answer KEDA until cancelled.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from l4proxy.admin.backends import backends_document
-from l4proxy.admin.replies import HEADERS, Answer, failure, reply
+from l4proxy.admin.replies import HEADERS, Handler, failure, reply
 from l4proxy.admin.scaling import scaling_document
 from l4proxy.admin.view import pools_document, state_of, status_document
 from l4proxy.telemetry.balancer import Balancer
@@ -27,7 +27,7 @@ _WRITES = {"PUT": _BACKEND, "DELETE": _BACKEND, "POST": _POSTED}
 _Page = Callable[[Balancer, web.BaseRequest], web.Response]
 
 
-def reader(balancer: Balancer) -> Answer:
+def reader(balancer: Balancer) -> Handler:
     """Return what answers where anybody on this machine may ask: reads, and no change."""
 
     async def answer_soon(request: web.BaseRequest) -> web.StreamResponse:

@@ -11,7 +11,7 @@ import ssl
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from l4proxy.admin.replies import Answer
+from l4proxy.admin.replies import Handler
 
 MAX_CONNECTIONS = 32
 """Connections at once: a scraper, probes and a few operators; one more is closed unheard."""
@@ -49,7 +49,7 @@ log.addFilter(_ours)
 
 
 async def serve_admin(
-    sock: socket.socket, answer: Answer, tls: ssl.SSLContext | None = None
+    sock: socket.socket, answer: Handler, tls: ssl.SSLContext | None = None
 ) -> None:
     """Serve the admin API on a listening socket, TCP or unix, until cancelled.
 

@@ -22,7 +22,7 @@ from typing import Protocol
 from aiohttp import web
 
 from l4proxy.admin.pages import answer, written
-from l4proxy.admin.replies import Answer, failure, reply
+from l4proxy.admin.replies import Handler, failure, reply
 from l4proxy.config.addresses import parse_backend_address
 from l4proxy.config.attestation import read_revocation
 from l4proxy.config.backends import backend_weight
@@ -154,7 +154,7 @@ class Changes(Protocol):
         ...
 
 
-def writer(balancer: Balancer, changes: Changes) -> Answer:
+def writer(balancer: Balancer, changes: Changes) -> Handler:
     """Return what answers where only the daemon's own user may ask: reads and writes."""
 
     async def answer_soon(request: web.BaseRequest) -> web.StreamResponse:

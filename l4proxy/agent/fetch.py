@@ -58,7 +58,7 @@ class Request(NamedTuple):
     ca: Path | None = None
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """What came back.
 
     Attributes:
@@ -71,7 +71,7 @@ class Answer(NamedTuple):
     content: bytes
 
 
-async def fetch(request: Request, bounds: Bounds) -> Answer:
+async def fetch(request: Request, bounds: Bounds) -> HttpAnswer:
     """Return what a server answers.
 
     Raises:
@@ -141,7 +141,7 @@ def _written(request: Request) -> bytes:
     return f"{head}\r\n".encode("ascii") + (request.content or b"")
 
 
-def _parse(heard: bytes, most: int) -> Answer:
+def _parse(heard: bytes, most: int) -> HttpAnswer:
     """Read an answer that is there to the end (RFC 9112 §6)."""
     head, end, content = heard.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
@@ -156,7 +156,7 @@ def _parse(heard: bytes, most: int) -> Answer:
         raise BadAnswer(f"found {len(content)} bytes, and {told} were announced")
     if len(content) > most:
         raise BadAnswer(f"found {len(content)} bytes, expected at most {most}")
-    return Answer(int(status[1]), content)
+    return HttpAnswer(int(status[1]), content)
 
 
 def _unchunked(data: bytes) -> bytes:

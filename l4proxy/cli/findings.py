@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from l4proxy.cli.machine import room, this_machine
-from l4proxy.cli.where import Answer, Question, where
+from l4proxy.cli.where import Destination, Question, where
 from l4proxy.config import ConfigError, load_config
 from l4proxy.config.effective import effective
 from l4proxy.config.lint import Advice, lint
@@ -55,7 +55,7 @@ class Findings:
     effective: str
     advice: tuple[Advice, ...]
     question: Question | None
-    answer: Answer | None
+    answer: Destination | None
 
     @property
     def refused(self) -> bool:
@@ -114,7 +114,7 @@ def tell(findings: Findings) -> None:
         console.print(_told(findings.question, findings.answer))
 
 
-def _told(question: Question, answer: Answer) -> Table:
+def _told(question: Question, answer: Destination) -> Table:
     table = Table.grid(padding=(0, 2, 0, 2))
     name = question.name or "no server name"
     offers = ", ".join(protocol.decode("ascii") for protocol in question.alpn)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from l4proxy.config import Config
 from l4proxy.config.lint import SOURCE_PORTS, Machine
-from l4proxy.control.plan import Room
+from l4proxy.control.plan import Resources
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -22,9 +22,9 @@ def this_machine() -> Machine:
     )
 
 
-def room(config: Config, machine: Machine) -> Room:
+def room(config: Config, machine: Machine) -> Resources:
     """Return what the machine gives a daemon of this configuration."""
-    return Room(config.workers or machine.cores, machine.descriptors or _UNBOUNDED)
+    return Resources(config.workers or machine.cores, machine.descriptors or _UNBOUNDED)
 
 
 def source_ports(path: Path) -> int:

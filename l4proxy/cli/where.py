@@ -29,7 +29,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Destination:
     """What would become of it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Answer:
     hears: str | None = None
 
 
-def where(question: Question, snapshot: Snapshot) -> Answer:
+def where(question: Question, snapshot: Snapshot) -> Destination:
     """Answer for a balancer that has just started: no connection is open, no session is held."""
     hello = ClientHello(
         legacy_version=_TLS_1_2,
@@ -70,7 +70,7 @@ def where(question: Question, snapshot: Snapshot) -> Answer:
     route = _route(snapshot.pools.table.match(question.name, question.alpn))
     outcome = decide(hello, client, snapshot.pools, State(0.0, 0.0, OpenConnections()))
     if isinstance(outcome, Forward):
-        return Answer(
+        return Destination(
             route=route,
             pool=outcome.pool,
             backend=outcome.backend.name,
@@ -80,7 +80,9 @@ def where(question: Question, snapshot: Snapshot) -> Answer:
     if isinstance(outcome, Hold):
         raise TypeError("a hello without tickets was held")
     reason = outcome.reason
-    return Answer(route=route, pool=outcome.pool, refusal=reason, hears=_hears(reason, snapshot))
+    return Destination(
+        route=route, pool=outcome.pool, refusal=reason, hears=_hears(reason, snapshot)
+    )
 
 
 def _route(found: Route | RefusalReason) -> str | None:

@@ -17,7 +17,7 @@ Who stands in between, the balancer included, is noticed before a byte of the ap
 """
 
 from attestation import OnSwitch, Reattest, Strangers
-from l4proxy.client.account import Account, Basis, Standing
+from l4proxy.client.account import Account, Basis, Continuity
 from l4proxy.client.client import AttestedClient
 from l4proxy.client.connection import Connection
 from l4proxy.client.errors import Fault, NotAttested
@@ -30,6 +30,7 @@ __all__ = [
     "AttestedClient",
     "Basis",
     "Connection",
+    "Continuity",
     "Fault",
     "LocalPort",
     "NotAttested",
@@ -37,7 +38,6 @@ __all__ = [
     "ProvedTransport",
     "Reattest",
     "Rules",
-    "Standing",
     "Strangers",
     "Watcher",
 ]

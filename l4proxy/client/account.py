@@ -8,7 +8,7 @@ from attestation import AttestationResult, Json, as_document
 from l4proxy.client.lineages import Vouch, called
 
 
-class Standing(StrEnum):
+class Continuity(StrEnum):
     """How a connection stands to those before it."""
 
     FRESH = "fresh"
@@ -58,7 +58,7 @@ class Account:
 
     """
 
-    standing: Standing
+    standing: Continuity
     basis: Basis
     instance: bytes
     previous: bytes

@@ -23,7 +23,7 @@ from attestation import (
     Strangers,
     judge,
 )
-from l4proxy.client.account import Account, Basis, Standing
+from l4proxy.client.account import Account, Basis, Continuity
 from l4proxy.client.connection import Connection
 from l4proxy.client.dial import dial
 from l4proxy.client.errors import Fault, NotAttested
@@ -160,9 +160,9 @@ class Attempts:
         lineage, basis, vouch = spoken
         lineage.keep(line.session)
         self._lineages.note(target, lineage)
-        standing = Standing.RESUMED if line.resumed else Standing.FRESH
+        standing = Continuity.RESUMED if line.resumed else Continuity.FRESH
         account = Account(
-            Standing.SWITCHED if previous else standing,
+            Continuity.SWITCHED if previous else standing,
             basis,
             shown.key,
             previous,

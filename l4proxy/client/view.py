@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attestation import as_lines
-from l4proxy.client.account import Account, Basis, Standing
+from l4proxy.client.account import Account, Basis, Continuity
 from l4proxy.client.errors import NotAttested
 
 MAX_ROWS: Final = 12
@@ -19,7 +19,7 @@ MAX_ROWS: Final = 12
 MAX_REPORT: Final = 20
 """Lines of the newest refusal that are shown below the table."""
 
-_STYLES = {Standing.FRESH: "green", Standing.RESUMED: "cyan", Standing.SWITCHED: "yellow"}
+_STYLES = {Continuity.FRESH: "green", Continuity.RESUMED: "cyan", Continuity.SWITCHED: "yellow"}
 _WEAKER = {
     Basis.NONCE: "nonce only: whoever has stolen the enclave's TLS key can stand in between",
     Basis.AGE: "age only: whoever has stolen the enclave's TLS key can stand in between",
@@ -72,14 +72,14 @@ class Journal:
         self._open -= 1
 
     def draw(self) -> RenderableType:
-        """Return it as it stands."""
+        """Return it stands."""
         table = Table(title=self._title, title_justify="left", expand=True)
         for name in ("when", "connection", "rests on"):
             table.add_column(name, no_wrap=True)
         table.add_column("instance, or why not", overflow="fold", ratio=1)
         for row in self._rows:
             table.add_row(row.when, row.what, row.basis, Text(row.detail))
-        names = (*Standing, "refused")
+        names = (*Continuity, "refused")
         counted = ", ".join(f"{self._counted[name]:,} {name}" for name in names)
         below = [Text(f"{self._open:,} open; {counted}")]
         below += [Text(note, "yellow") for note in self._notes]

@@ -22,7 +22,7 @@ from l4proxy.config.document import read_document
 from l4proxy.conformance.faults import check_promises, description_faults
 from l4proxy.control.scrape.claims import Refused
 from l4proxy.control.scrape.source import (
-    Fault,
+    ScrapeFault,
     Settings,
     Subject,
     TelemetryKind,
@@ -99,7 +99,7 @@ class _Heard:
         self.found = found
         self.enough.set()
 
-    def failed(self, _fault: Fault, _detail: str = "") -> None:
+    def failed(self, _fault: ScrapeFault, _detail: str = "") -> None:
         if not self._until_taken:
             self.enough.set()
 

@@ -28,7 +28,7 @@ class CannotLog(OSError):
     """The access log of the configuration cannot be opened."""
 
 
-class AccessLog:
+class DaemonLog:
     """The access log of one daemon: on, off, or to another place after a reload."""
 
     def __init__(self, target: Path | Stream | None) -> None:

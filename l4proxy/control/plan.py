@@ -47,7 +47,7 @@ class TooManyBackends(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Resources:
     """What the machine gives.
 
     Attributes:
@@ -163,7 +163,9 @@ class Standing:
         return key in self.drains or bool(found), min(found, default=None)
 
 
-def plan(config: Config, cells: Cells, room: Room, standing: Standing | None = None) -> Snapshot:
+def plan(
+    config: Config, cells: Cells, room: Resources, standing: Standing | None = None
+) -> Snapshot:
     """Build the snapshot that a configuration asks for.
 
     Args:
@@ -282,7 +284,7 @@ def _timeouts(found: TimeoutSettings) -> Timeouts:
     )
 
 
-def _settings(config: Config, room: Room) -> Settings:
+def _settings(config: Config, room: Resources) -> Settings:
     limits = config.limits
     each = connections_for(room.descriptors)
     return Settings(

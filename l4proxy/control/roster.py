@@ -31,8 +31,7 @@ from l4proxy.control.scrape import Telemetry, TelemetryRules
 from l4proxy.control.scrape.keys import AttestedKeys
 from l4proxy.control.tickets.learner import Learner
 from l4proxy.control.tickets.registry import NameRegistry, NameStatistics
-from l4proxy.control.tickets.subject import EVERY_SECONDS, TicketRules
-from l4proxy.control.tickets.subject import Standing as TicketStanding
+from l4proxy.control.tickets.subject import EVERY_SECONDS, TicketRules, TicketStanding
 from l4proxy.control.totals import Totals
 from l4proxy.control.watching import attestation_rules, health_rules, ticket_rules
 from l4proxy.limits import REPORT_SECONDS

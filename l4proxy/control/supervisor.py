@@ -23,10 +23,10 @@ from l4proxy.admin.writes import writer
 from l4proxy.config import Config, ConfigError, load_config
 from l4proxy.control.changes import Changes
 from l4proxy.control.listeners import UnixListener, bind
-from l4proxy.control.log_writer import AccessLog, CannotLog
+from l4proxy.control.log_writer import CannotLog, DaemonLog
 from l4proxy.control.membership import TooMany
 from l4proxy.control.named import load_named
-from l4proxy.control.plan import Cells, Room, TooManyBackends, plan
+from l4proxy.control.plan import Cells, Resources, TooManyBackends, plan
 from l4proxy.control.publisher import Publisher
 from l4proxy.control.roster import Roster
 from l4proxy.control.scaling import Ground, Scaling, Workshop
@@ -87,7 +87,7 @@ class Supervisor:
         named = load_named(path, config, self._workshop)
         self._keys = named.keys
         count = config.workers or len(os.sched_getaffinity(0))
-        self._room = Room(count, raise_descriptor_limit())
+        self._room = Resources(count, raise_descriptor_limit())
         self._load_fd = create(count)
         self._sessions_fd = create_sessions(count)
         self.load = SharedLoad(self._load_fd, count)
@@ -98,7 +98,7 @@ class Supervisor:
         self.roster = Roster(config, self.totals, named.policies, named.telemetry)
         self.snapshot = self._plan()
         self.stopping = False
-        self.access_log = AccessLog(config.access_log)
+        self.access_log = DaemonLog(config.access_log)
         self._sockets = [bind(listener.address, count) for listener in config.listeners]
         self.addresses = [Address(*sockets[0].getsockname()[:2]) for sockets in self._sockets]
         address, socket = (

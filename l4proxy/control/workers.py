@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from l4proxy.channel import Bounds, Channel, ChannelClosed
-from l4proxy.control.log_writer import AccessLog
+from l4proxy.control.log_writer import DaemonLog
 from l4proxy.control.observations import Outbox
 from l4proxy.control.totals import Totals
 from l4proxy.limits import (
@@ -76,7 +76,7 @@ class Commons:
     sessions_fd: int
     rows: int
     totals: Totals
-    log: AccessLog
+    log: DaemonLog
     heard: asyncio.Event
     ask: Callable[[PoolName], None]
     spread: Callable[[int, Sequence[Observation]], None]

@@ -4,13 +4,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from l4proxy.client import Standing
+from l4proxy.client import Continuity
 from l4proxy.demo.stage import Stage
 from l4proxy.demo.story import Check
 from l4proxy.demo.traffic import Scene
 
 _TITLE_WIDTH = 25
-_STYLES = {Standing.FRESH: "green", Standing.RESUMED: "cyan", Standing.SWITCHED: "yellow"}
+_STYLES = {Continuity.FRESH: "green", Continuity.RESUMED: "cyan", Continuity.SWITCHED: "yellow"}
 
 
 def introduction(stage: Stage) -> str:
@@ -74,7 +74,7 @@ def _enclaves(stage: Stage, scene: Scene) -> Table:
 
 
 def _clients(stage: Stage, scene: Scene) -> Text:
-    counted = ", ".join(f"{scene.standings[standing]} {standing}" for standing in Standing)
+    counted = ", ".join(f"{scene.standings[standing]} {standing}" for standing in Continuity)
     refused = 0 if scene.status is None else scene.status["connections"]["refused"]
     return Text(
         f"{len(stage.clients)} clients, {scene.standings.total()} visits: {counted}; "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from l4proxy.admin.client import AdminUnavailable
-from l4proxy.client import Basis, NotAttested, Standing
+from l4proxy.client import Basis, Continuity, NotAttested
 from l4proxy.demo.client import DemoClient, Visit, shortened, together
 from l4proxy.demo.middle import Middle, own_credentials, standing_between
 from l4proxy.demo.stage import API, APP, UNKNOWN, WRONG, Stage
@@ -143,12 +143,12 @@ async def _routed(seen: Seen) -> Found:
 
 
 async def _loyal(seen: Seen) -> Found:
-    standings, strayed = Counter[Standing](), 0
+    standings, strayed = Counter[Continuity](), 0
     for _ in range(VISITS):
         for client, visit in zip(seen.homes, await seen.all_visit(seen.homes), strict=True):
             standings[visit.account.standing] += 1
             strayed += visit.enclave != seen.homes[client]
-    resumed, visits = standings[Standing.RESUMED], standings.total()
+    resumed, visits = standings[Continuity.RESUMED], standings.total()
     at_home = Counter(seen.homes.values())
     spread = ", ".join(f"{name} {count}" for name, count in sorted(at_home.items()))
     found = f"{resumed} of {visits} visits resumed, {strayed} strayed; clients of {spread}"
@@ -198,7 +198,7 @@ async def _fail_over(seen: Seen) -> Found:
     await seen.stage.enclave(victim).kill()
     visits = await seen.all_visit(bereaved)
     good = all(
-        visit.account.standing is Standing.SWITCHED
+        visit.account.standing is Continuity.SWITCHED
         and visit.account.basis is Basis.EXPORTER
         and visit.enclave != victim
         for visit in visits

@@ -11,7 +11,7 @@ from l4proxy.admin.backends import BackendDocument
 from l4proxy.admin.client import AdminUnavailable
 from l4proxy.admin.view import StatusDocument
 from l4proxy.agent.certificates import Credentials
-from l4proxy.client import NotAttested, Standing
+from l4proxy.client import Continuity, NotAttested
 from l4proxy.demo.client import DemoClient, Visit, shortened
 from l4proxy.demo.middle import Middle, own_credentials, standing_between
 from l4proxy.demo.stage import API, APP, UNKNOWN, Stage
@@ -70,7 +70,7 @@ class Scene:
     """
 
     visits: deque[Come] = field(default_factory=lambda: deque(maxlen=VISITS_KEPT))
-    standings: Counter[Standing] = field(default_factory=Counter)
+    standings: Counter[Continuity] = field(default_factory=Counter)
     cut_off: int = 0
     news: deque[str] = field(default_factory=lambda: deque(maxlen=NEWS_KEPT))
     status: StatusDocument | None = None

@@ -10,7 +10,7 @@ from l4proxy.control.membership import Member, SourceName
 from l4proxy.control.scaling import Scaler
 from l4proxy.control.scrape import Telemetry
 from l4proxy.control.tickets.registry import NameStatistics
-from l4proxy.control.tickets.subject import Standing
+from l4proxy.control.tickets.subject import TicketStanding
 from l4proxy.snapshot import Snapshot
 from routing import Address, BackendName, LoadView, PoolName
 from routing.health import Verdict
@@ -97,7 +97,7 @@ class Roster(Protocol):
         """Yield pool, fault (empty: none) and count of the probes that have ended."""
         ...
 
-    def ticket_standings(self, pool: PoolName) -> Mapping[BackendName, Standing]:
+    def ticket_standings(self, pool: PoolName) -> Mapping[BackendName, TicketStanding]:
         """Return how it stands with the tickets of each backend; nothing of a pool not asked."""
         ...
 
@@ -137,7 +137,7 @@ class Scaling(Protocol):
         ...
 
 
-class AccessLog(Protocol):
+class DaemonLog(Protocol):
     """Where the lines of the access log go."""
 
     @property
@@ -195,7 +195,7 @@ class Balancer(Protocol):
         ...
 
     @property
-    def access_log(self) -> AccessLog:
+    def access_log(self) -> DaemonLog:
         """Where the lines of the access log go."""
         ...
 

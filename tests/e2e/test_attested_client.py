@@ -16,10 +16,10 @@ import pytest
 
 from l4proxy.client import (
     Basis,
+    Continuity,
     Fault,
     NotAttested,
     OnSwitch,
-    Standing,
 )
 from tests.e2e.agents import Agent, running
 from tests.e2e.attested import Site, asking, enclaves, prepared, visit, write_policy
@@ -40,7 +40,7 @@ COMMANDS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(scope="module")
 def site(start_shared: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """For the tests that leave it as it was."""
+    """For the tests that leave it was."""
     folder = tmp_path_factory.mktemp("site")
     with enclaves(folder) as agents:
         yield prepared(agents, start_shared, folder)
@@ -59,11 +59,11 @@ async def test_fresh_and_resumed_through_the_balancer(site: Site) -> None:
     """The proof holds end to end through the balancer, and each client keeps its enclave."""
     async with asking() as client, asyncio.timeout(TIMEOUT):
         first, name = await visit(client, site.port)
-        assert (first.standing, first.basis) == (Standing.FRESH, Basis.EXPORTER)
+        assert (first.standing, first.basis) == (Continuity.FRESH, Basis.EXPORTER)
         assert site.by_name(first).name == name
         for _ in range(5):
             later, same = await visit(client, site.port)
-            assert (later.standing, later.basis) == (Standing.RESUMED, Basis.LINEAGE)
+            assert (later.standing, later.basis) == (Continuity.RESUMED, Basis.LINEAGE)
             assert (later.instance, same) == (first.instance, name)
 
 
@@ -74,7 +74,7 @@ async def test_a_fail_over_is_told(own_site: Site, on_switch: OnSwitch) -> None:
         first, _ = await visit(client, own_site.port)
         own_site.by_name(first).stop(signal.SIGKILL)
         second, name = await visit(client, own_site.port)
-    assert (second.standing, second.basis) == (Standing.SWITCHED, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.SWITCHED, Basis.EXPORTER)
     assert second.previous == first.instance
     assert own_site.by_name(second).name == name != own_site.by_name(first).name
 
@@ -234,6 +234,6 @@ async def test_where_nginx_ends_tls_the_client_says_nonce_only(tmp_path: Path) -
                 with pytest.raises(NotAttested) as caught:
                     await visit(strict, port)
     assert answer == "nginx"
-    assert (first.standing, first.basis) == (Standing.FRESH, Basis.NONCE)
-    assert (later.standing, later.basis) == (Standing.RESUMED, Basis.LINEAGE)
+    assert (first.standing, first.basis) == (Continuity.FRESH, Basis.NONCE)
+    assert (later.standing, later.basis) == (Continuity.RESUMED, Basis.LINEAGE)
     assert caught.value.fault is Fault.NO_PROOF

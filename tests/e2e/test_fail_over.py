@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from l4proxy.client import Account, Basis, NotAttested, Standing, Strangers
+from l4proxy.client import Account, Basis, Continuity, NotAttested, Strangers
 from tests.e2e.attested import (
     Site,
     asking,
@@ -41,8 +41,8 @@ async def test_fail_over_inside_the_set(site: Site) -> None:
         first, _ = await visit(client, site.port)
         site.by_name(first).stop(signal.SIGKILL)
         second, name = await visit(client, site.port)
-    assert (first.standing, first.basis) == (Standing.FRESH, Basis.EXPORTER)
-    assert (second.standing, second.basis) == (Standing.SWITCHED, Basis.SET)
+    assert (first.standing, first.basis) == (Continuity.FRESH, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.SWITCHED, Basis.SET)
     assert second.vouch is not None
     assert second.vouch.by == first.name
     assert site.by_name(second).name == name != site.by_name(first).name

@@ -7,7 +7,7 @@ Whatever the bytes: they are a body within its bound or a BadAnswer, the same in
 
 import asyncio
 
-from l4proxy.control.attesting.ask import BadAnswer, ask
+from l4proxy.control.attesting.ask import BadEvidenceAnswer, ask
 from tests.fuzz.targets import fuzz
 
 LIMIT = 1_000
@@ -39,7 +39,7 @@ def check(data: bytes) -> None:
 def _answered(data: bytes, piece: int) -> bytes | None:
     try:
         return asyncio.run(ask(_Stream(data, piece), "a", "/", LIMIT))
-    except BadAnswer as error:
+    except BadEvidenceAnswer as error:
         said = str(error)
     assert 0 < len(said) < 200
     return None

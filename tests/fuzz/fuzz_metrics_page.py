@@ -8,7 +8,7 @@ page is sums of what was asked for, sound numbers all of them, or reasons why th
 
 import math
 
-from l4proxy.control.scrape.answer import MAX_PAGE_BYTES, Answer, BadAnswer
+from l4proxy.control.scrape.answer import MAX_PAGE_BYTES, BadPage, PageAnswer
 from l4proxy.control.scrape.claims import Claims, Refused
 from l4proxy.control.scrape.page import PageReader
 from l4proxy.scaling.report import CPU, REQUESTS
@@ -41,13 +41,13 @@ def _page(page: bytes) -> None:
 
 
 def _answered(data: bytes, piece: int) -> bytes | None:
-    answer = Answer()
+    answer = PageAnswer()
     try:
         for at in range(0, len(data), piece):
             page = answer.receive(data[at : at + piece])
             if page is not None:
                 return page
-    except BadAnswer as error:
+    except BadPage as error:
         said = str(error)
     else:
         return None

@@ -14,7 +14,7 @@ _LENGTH = re.compile(rb"0|[1-9][0-9]{0,8}")
 _OK = 200
 
 
-class BadAnswer(Exception):
+class BadEvidenceAnswer(Exception):
     """What came is not the answer that was asked for; the text says what was found."""
 
 
@@ -51,12 +51,12 @@ async def ask(stream: Stream, host: str, target: str, limit: int) -> bytes:
     came = b""
     while (end := came.find(b"\r\n\r\n")) < 0:
         if len(came) > MAX_HEAD_BYTES:
-            raise BadAnswer(f"over {MAX_HEAD_BYTES} bytes before a body")
+            raise BadEvidenceAnswer(f"over {MAX_HEAD_BYTES} bytes before a body")
         came += await _more(stream, "before a body")
     length = _length(came[:end], limit)
     body = await take(stream, came[end + 4 :], length)
     if len(body) > length:
-        raise BadAnswer(f"more than the {length} bytes that it says")
+        raise BadEvidenceAnswer(f"more than the {length} bytes that it says")
     return body
 
 
@@ -76,7 +76,7 @@ async def take(stream: Stream, heard: bytes, size: int) -> bytes:
 async def _more(stream: Stream, where: str) -> bytes:
     data = await stream.receive()
     if not data:
-        raise BadAnswer(f"the end of the connection {where}")
+        raise BadEvidenceAnswer(f"the end of the connection {where}")
     return data
 
 
@@ -84,15 +84,15 @@ def _length(head: bytes, limit: int) -> int:
     first, *lines = head.split(b"\r\n")
     status = _STATUS.fullmatch(first)
     if status is None:
-        raise BadAnswer("no HTTP")
+        raise BadEvidenceAnswer("no HTTP")
     if int(status[1]) != _OK:
-        raise BadAnswer(f"status {int(status[1])}")
+        raise BadEvidenceAnswer(f"status {int(status[1])}")
     fields = [line.partition(b":") for line in lines]
     if any(name.strip().lower() == b"transfer-encoding" for name, _, _ in fields):
-        raise BadAnswer("a transfer encoding, where a length was expected")
+        raise BadEvidenceAnswer("a transfer encoding, where a length was expected")
     lengths = {value.strip() for name, _, value in fields if name.lower() == b"content-length"}
     if len(lengths) != 1 or not _LENGTH.fullmatch(stated := lengths.pop()):
-        raise BadAnswer("no length, or several")
+        raise BadEvidenceAnswer("no length, or several")
     if int(stated) > limit:
-        raise BadAnswer(f"{int(stated)} bytes, where {limit} are the most")
+        raise BadEvidenceAnswer(f"{int(stated)} bytes, where {limit} are the most")
     return int(stated)

@@ -23,7 +23,7 @@ from attestation import (
 )
 from attestation.x509 import load_certificate
 from l4proxy.config import EvidenceSource
-from l4proxy.control.attesting.ask import BadAnswer, Stream, ask, take
+from l4proxy.control.attesting.ask import BadEvidenceAnswer, Stream, ask, take
 from l4proxy.control.attesting.secure_line import BrokenTls, SecureLine
 from l4proxy.control.line import GOODBYE_SECONDS, LOCAL_ERRORS, Line, TooLong
 from l4proxy.control.tickets.visit import Approach
@@ -138,7 +138,7 @@ async def _fetch_on(line: Line, approach: Approach, manner: Manner, deadline: fl
             await line.send(approach.preamble)
             await over.greet()
             fetched = await _collect(over, approach, manner)
-    except (MalformedEvidence, BadAnswer) as error:
+    except (MalformedEvidence, BadEvidenceAnswer) as error:
         malformed = isinstance(error, MalformedEvidence)
         fault = FetchFault.MALFORMED if malformed else FetchFault.NO_ANSWER
         fetched = Fetched(fault, str(error), over.certificate)
@@ -172,7 +172,7 @@ async def _collect(over: SecureLine, approach: Approach, manner: Manner) -> Fetc
         answer = await (_framed(over) if framed else _asked(over, approach, Question(None)))
         here = replace(known, exporter=answer.signed(over.exporter))
     else:
-        raise BadAnswer("TLS before 1.3, which has no exporter value for the policy to check")
+        raise BadEvidenceAnswer("TLS before 1.3, which has no exporter value for a policy")
     return Fetched(None, "", over.certificate, answer.evidence, here)
 
 

@@ -24,7 +24,7 @@ import dns.name
 
 from l4proxy.control.directory import Changed
 from l4proxy.control.discovery.resolvers import (
-    Answer,
+    DnsAnswer,
     DnsFault,
     Family,
     LookupFailed,
@@ -180,7 +180,7 @@ class DnsDiscovery:
             strays=self._resolver.strays,
         )
 
-    async def _ask(self) -> dict[Family, Answer | DnsFault]:
+    async def _ask(self) -> dict[Family, DnsAnswer | DnsFault]:
         """Ask for both families at once."""
         async with asyncio.TaskGroup() as tasks:
             asked = {
@@ -191,7 +191,7 @@ class DnsDiscovery:
             }
         return {family: task.result() for family, task in asked.items()}
 
-    async def _ask_for(self, family: Family) -> Answer | DnsFault:
+    async def _ask_for(self, family: Family) -> DnsAnswer | DnsFault:
         try:
             async with asyncio.timeout(self._deadline):
                 return await self._resolver.ask(family)
@@ -200,7 +200,7 @@ class DnsDiscovery:
         except LookupFailed as error:
             return error.fault
 
-    def _take(self, outcomes: Mapping[Family, Answer | DnsFault]) -> bool:
+    def _take(self, outcomes: Mapping[Family, DnsAnswer | DnsFault]) -> bool:
         """Make the outcomes of one round the present set; return whether it is another."""
         found: dict[Family, frozenset[IpAddress]] = {}
         faults: dict[Family, DnsFault] = {}
@@ -217,7 +217,7 @@ class DnsDiscovery:
         self._note(tuple(faults.values()))
         return self._replace()
 
-    def _fit(self, outcome: Answer | DnsFault) -> frozenset[IpAddress] | DnsFault:
+    def _fit(self, outcome: DnsAnswer | DnsFault) -> frozenset[IpAddress] | DnsFault:
         if isinstance(outcome, DnsFault):
             return outcome
         fit, refused = screen(outcome.addresses, allow_loopback=self.source.allow_loopback)
@@ -253,13 +253,13 @@ class DnsDiscovery:
         self._changes += 1
         return True
 
-    def _pause(self, outcomes: Mapping[Family, Answer | DnsFault]) -> float:
+    def _pause(self, outcomes: Mapping[Family, DnsAnswer | DnsFault]) -> float:
         """Return the seconds until the next round, before they are spread."""
         every = self.source.every
         if self._faulty_rounds:
             doublings = min(self._faulty_rounds - 1, _DOUBLINGS)
             return min(every, RETRY_SECONDS * 2.0**doublings)
-        answers = [outcome for outcome in outcomes.values() if isinstance(outcome, Answer)]
+        answers = [outcome for outcome in outcomes.values() if isinstance(outcome, DnsAnswer)]
         ttls = [answer.ttl for answer in answers if answer.ttl is not None]
         return min(every, max(MIN_TTL_SECONDS, min(ttls, default=every)))
 

@@ -70,7 +70,7 @@ class LookupFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DnsAnswer:
     """What a resolver said.
 
     Attributes:
@@ -91,7 +91,7 @@ class Resolver(Protocol):
 
     strays: int
 
-    async def ask(self, family: Family) -> Answer:
+    async def ask(self, family: Family) -> DnsAnswer:
         """Return the addresses of one family, or wait until cancelled.
 
         Raises:
@@ -117,7 +117,7 @@ class ServerResolver:
         self._name = name
         self._server = server
 
-    async def ask(self, family: Family) -> Answer:
+    async def ask(self, family: Family) -> DnsAnswer:
         """Return what the server says of the name."""
         kind, _ = _KINDS[family]
         query = dns.message.make_query(self._name, kind, use_edns=0, payload=UDP_PAYLOAD_BYTES)
@@ -207,14 +207,14 @@ def _parse(data: bytes) -> dns.message.Message | None:
         return None
 
 
-def _read_wire(query: dns.message.Message, wire: bytes) -> Answer:
+def _read_wire(query: dns.message.Message, wire: bytes) -> DnsAnswer:
     response = dns.message.from_wire(wire)
     if not query.is_response(response):
         raise LookupFailed(DnsFault.MALFORMED)
     return _read(response)
 
 
-def _read(response: dns.message.Message) -> Answer:
+def _read(response: dns.message.Message) -> DnsAnswer:
     """Return the addresses that a response gives for the name that it was asked for."""
     code = response.rcode()
     if code == dns.rcode.NXDOMAIN:
@@ -226,9 +226,9 @@ def _read(response: dns.message.Message) -> Answer:
     # Follows aliases within the response, a bounded number; records of other names count nothing.
     chain = response.resolve_chaining()
     if chain.answer is None:
-        return Answer(())
+        return DnsAnswer(())
     addresses = tuple(ipaddress.ip_address(record.to_text()) for record in chain.answer)
-    return Answer(addresses, float(chain.minimum_ttl))
+    return DnsAnswer(addresses, float(chain.minimum_ttl))
 
 
 _SYSTEM_FAULTS: Final = {
@@ -250,12 +250,12 @@ class SystemResolver:
         self._name = name
         self._running: set[Family] = set()
 
-    async def ask(self, family: Family) -> Answer:
+    async def ask(self, family: Family) -> DnsAnswer:
         """Return what the system says of the name."""
         if family in self._running:
             raise LookupFailed(DnsFault.TIMEOUT)  # the call before is still out
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer: asyncio.Future[DnsAnswer] = loop.create_future()
         call = threading.Thread(
             target=self._call, args=(family, answer), name=f"dns {self._name}", daemon=True
         )
@@ -267,14 +267,14 @@ class SystemResolver:
             raise LookupFailed(DnsFault.UNREACHABLE) from error
         return await answer
 
-    def _call(self, family: Family, answer: asyncio.Future[Answer]) -> None:
+    def _call(self, family: Family, answer: asyncio.Future[DnsAnswer]) -> None:
         outcome = _look_up(self._name, family)
         self._running.discard(family)
         with contextlib.suppress(RuntimeError):  # the loop may be closed by now
             answer.get_loop().call_soon_threadsafe(_deliver, answer, outcome)
 
 
-def _look_up(name: str, family: Family) -> Answer | LookupFailed:
+def _look_up(name: str, family: Family) -> DnsAnswer | LookupFailed:
     _, kind = _KINDS[family]
     try:
         found = socket.getaddrinfo(name, None, kind, socket.SOCK_STREAM)
@@ -282,13 +282,13 @@ def _look_up(name: str, family: Family) -> Answer | LookupFailed:
         return LookupFailed(_SYSTEM_FAULTS.get(error.errno or 0, DnsFault.SERVER_FAILURE))
     except UnicodeError:
         return LookupFailed(DnsFault.NO_SUCH_NAME)
-    return Answer(tuple(ipaddress.ip_address(place[0]) for *_, place in found))
+    return DnsAnswer(tuple(ipaddress.ip_address(place[0]) for *_, place in found))
 
 
-def _deliver(answer: asyncio.Future[Answer], outcome: Answer | LookupFailed) -> None:
+def _deliver(answer: asyncio.Future[DnsAnswer], outcome: DnsAnswer | LookupFailed) -> None:
     if answer.done():
         return
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, DnsAnswer):
         answer.set_result(outcome)
     else:
         answer.set_exception(outcome)

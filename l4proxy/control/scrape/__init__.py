@@ -20,8 +20,8 @@ from l4proxy.control.scrape.claims import Refused
 from l4proxy.control.scrape.heard import TelemetryRow
 from l4proxy.control.scrape.source import (
     BadTelemetry,
-    Fault,
     Report,
+    ScrapeFault,
     Subject,
     TelemetryKind,
     TelemetrySource,
@@ -30,9 +30,9 @@ from l4proxy.control.scrape.telemetry import Telemetry, TelemetryRules
 
 __all__ = [
     "BadTelemetry",
-    "Fault",
     "Refused",
     "Report",
+    "ScrapeFault",
     "Subject",
     "Telemetry",
     "TelemetryKind",

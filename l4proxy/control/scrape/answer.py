@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from l4proxy.control.scrape.source import Fault
+from l4proxy.control.scrape.source import ScrapeFault
 
 MAX_PAGE_BYTES: Final = 1024 * 1024
 """Of a page: an exporter of a thousand series fills 100 KiB."""
@@ -37,19 +37,19 @@ _EOF = (b"# EOF\n", b"# EOF")
 _OK, _CONTINUE = 200, 100
 
 
-class BadAnswer(Exception):
+class BadPage(Exception):
     """What came is not a metrics page; the text says what was found.
 
     Attributes:
         fault: What kind of failure it is.
     """
 
-    def __init__(self, found: str, fault: Fault = Fault.MALFORMED) -> None:
+    def __init__(self, found: str, fault: ScrapeFault = ScrapeFault.MALFORMED) -> None:
         super().__init__(found)
         self.fault = fault
 
 
-class Answer:
+class PageAnswer:
     """One answer, as its bytes come.
 
     Attributes:
@@ -86,16 +86,16 @@ class Answer:
         self.begun = True
         self._heard += len(data)
         if self._heard > MAX_ANSWER_BYTES:
-            raise BadAnswer(f"over {MAX_ANSWER_BYTES} bytes around a page", Fault.TOO_LONG)
+            raise BadPage(f"over {MAX_ANSWER_BYTES} bytes around a page", ScrapeFault.TOO_LONG)
         self._came += data
         while self._next():
             pass
         if self._next != self._whole:
             return None
         if self._came:
-            raise BadAnswer("more than the answer that it announced")
+            raise BadPage("more than the answer that it announced")
         if self._opens and not self._body.endswith(_EOF):
-            raise BadAnswer("an OpenMetrics page without # EOF")
+            raise BadPage("an OpenMetrics page without # EOF")
         return bytes(self._body)
 
     # Each of these reads one part, and returns whether the next can be tried; False: more bytes
@@ -108,19 +108,19 @@ class Answer:
         first, *lines = head.split(b"\r\n")
         status = _STATUS.fullmatch(first)
         if status is None:
-            raise BadAnswer("no HTTP")
+            raise BadPage("no HTTP")
         if int(status[2]) == _CONTINUE:  # nobody asked for it, and the answer is still to come
             self._interim += 1
             if self._interim > MAX_INTERIM_HEADS:
-                raise BadAnswer(f"over {MAX_INTERIM_HEADS} interim heads", Fault.TOO_LONG)
+                raise BadPage(f"over {MAX_INTERIM_HEADS} interim heads", ScrapeFault.TOO_LONG)
             return True
         if int(status[2]) != _OK:
-            raise BadAnswer(f"status {int(status[2])}", Fault.REFUSED)
+            raise BadPage(f"status {int(status[2])}", ScrapeFault.REFUSED)
         fields = _fields(lines)
         wishes = _words(fields, b"connection")
         self.keeps = b"close" not in wishes and (status[1] == b"1" or b"keep-alive" in wishes)
         if _words(fields, b"content-encoding") - {b"identity"}:
-            raise BadAnswer("a content encoding that nobody asked for")
+            raise BadPage("a content encoding that nobody asked for")
         kind = b"".join(fields.get(b"content-type", ())).partition(b";")[0]
         self._opens = kind.strip().lower() == OPENMETRICS
         self._frame(fields)
@@ -133,7 +133,7 @@ class Answer:
             self._chunks, self._next = 0, self._chunk_line
             return
         if codings or len(set(lengths)) != 1 or not _LENGTH.fullmatch(lengths[0]):
-            raise BadAnswer("no length and no chunks, or both, or several")
+            raise BadPage("no length and no chunks, or both, or several")
         self._expect(int(lengths[0]))
 
     def _data(self) -> bool:
@@ -152,10 +152,10 @@ class Answer:
             return False
         match = _CHUNK.fullmatch(line)
         if match is None:
-            raise BadAnswer("a chunk without a length")
+            raise BadPage("a chunk without a length")
         self._chunks = (self._chunks or 0) + 1
         if self._chunks > MAX_CHUNKS:
-            raise BadAnswer(f"over {MAX_CHUNKS} chunks", Fault.TOO_LONG)
+            raise BadPage(f"over {MAX_CHUNKS} chunks", ScrapeFault.TOO_LONG)
         self._expect(int(match[1], 16))
         if not self._left:
             self._next = self._trailer
@@ -163,7 +163,7 @@ class Answer:
 
     def _chunk_end(self) -> bool:
         if not b"\r\n".startswith(end := self._came[:2]):
-            raise BadAnswer("a chunk of another length than it says")
+            raise BadPage("a chunk of another length than it says")
         if len(end) == len(b"\r\n"):
             del self._came[:2]
             self._next = self._chunk_line
@@ -177,7 +177,7 @@ class Answer:
             return False
         self._behind += len(line) + len(b"\r\n")
         if self._behind > MAX_HEAD_BYTES:
-            raise BadAnswer(f"over {MAX_HEAD_BYTES} bytes behind a body", Fault.TOO_LONG)
+            raise BadPage(f"over {MAX_HEAD_BYTES} bytes behind a body", ScrapeFault.TOO_LONG)
         if not line:
             self._next = self._whole
         return bool(line)
@@ -189,7 +189,7 @@ class Answer:
         """Return what came before a delimiter, and pass over both; None: it has not come."""
         at = self._came.find(end)
         if max(at, 0) > MAX_HEAD_BYTES or (at < 0 and len(self._came) > MAX_HEAD_BYTES):
-            raise BadAnswer(f"over {MAX_HEAD_BYTES} bytes {where}", Fault.TOO_LONG)
+            raise BadPage(f"over {MAX_HEAD_BYTES} bytes {where}", ScrapeFault.TOO_LONG)
         if at < 0:
             return None
         found = bytes(self._came[:at])
@@ -199,7 +199,7 @@ class Answer:
     def _expect(self, size: int) -> None:
         """Expect so many bytes more of the body."""
         if len(self._body) + size > MAX_PAGE_BYTES:
-            raise BadAnswer(f"over {MAX_PAGE_BYTES} bytes", Fault.TOO_LONG)
+            raise BadPage(f"over {MAX_PAGE_BYTES} bytes", ScrapeFault.TOO_LONG)
         self._left, self._next = size, self._data
 
 
@@ -208,7 +208,7 @@ def _fields(lines: list[bytes]) -> dict[bytes, list[bytes]]:
     for line in lines:
         match = _FIELD.fullmatch(line)
         if match is None:
-            raise BadAnswer("a header that is none")
+            raise BadPage("a header that is none")
         found.setdefault(match[1].lower(), []).append(match[2].strip(b" \t"))
     return found
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, cast
 from l4proxy.config.telemetry import Place
 from l4proxy.control.attesting.trust import key_of
 from l4proxy.control.line import LOCAL_ERRORS
-from l4proxy.control.scrape.answer import Answer, BadAnswer
-from l4proxy.control.scrape.source import Fault
+from l4proxy.control.scrape.answer import BadPage, PageAnswer
+from l4proxy.control.scrape.source import ScrapeFault
 
 SMALL_PAGE_BYTES: Final = 64 * 1024
 """Of an answer that is taken without waiting for room; the agent's has 2 KiB."""
@@ -32,7 +32,7 @@ class ScrapeError(Exception):
         fault: Why.
     """
 
-    def __init__(self, fault: Fault, detail: str = "") -> None:
+    def __init__(self, fault: ScrapeFault, detail: str = "") -> None:
         super().__init__(detail)
         self.fault = fault
 
@@ -52,7 +52,7 @@ class Terms(NamedTuple):
     room: asyncio.Semaphore
 
 
-def client_context() -> ssl.SSLContext:
+def page_context() -> ssl.SSLContext:
     """Return a context that believes no certificate, for who looks at the key; a CA may be set."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -76,7 +76,7 @@ class PageConnection(asyncio.Protocol):
         self.open = False
         self._room = room
         self._transport: asyncio.Transport | None = None
-        self._answer: Answer | None = None
+        self._answer: PageAnswer | None = None
         self._outcome: bytes | Exception | None = None
         self._roomy = False
         self._news = asyncio.Event()
@@ -98,7 +98,7 @@ class PageConnection(asyncio.Protocol):
             return
         try:
             page = answer.receive(data)
-        except BadAnswer as error:
+        except BadPage as error:
             self._end(error)
             return
         if page is not None:
@@ -120,7 +120,7 @@ class PageConnection(asyncio.Protocol):
             OSError: The backend has gone.
 
         """
-        self._answer, self._outcome, self._roomy = Answer(), None, False
+        self._answer, self._outcome, self._roomy = PageAnswer(), None, False
         self._news.clear()
         if self._transport is None or not self.open:
             raise ConnectionResetError("closed")
@@ -176,7 +176,7 @@ class PageConnection(asyncio.Protocol):
 
 
 async def connect(
-    place: Place, terms: Terms, accepts: Callable[[bytes], Fault | None]
+    place: Place, terms: Terms, accepts: Callable[[bytes], ScrapeFault | None]
 ) -> PageConnection:
     """Return a connection whose key is accepted; it is the caller's to close.
 
@@ -199,7 +199,7 @@ async def connect(
             server_hostname=name,
         )
     except ssl.SSLError as error:
-        raise ScrapeError(Fault.TLS, error.reason or str(error)) from None
+        raise ScrapeError(ScrapeFault.TLS, error.reason or str(error)) from None
     except OSError as error:
         raise ScrapeError(_fault(error), error.strerror or "") from None
     fault = accepts(made.key)
@@ -218,7 +218,7 @@ async def ask(connection: PageConnection, question: bytes) -> bytes:
     """
     try:
         page = await connection.ask(question)
-    except BadAnswer as error:
+    except BadPage as error:
         connection.close()
         raise ScrapeError(error.fault, str(error)) from None
     except OSError as error:
@@ -232,5 +232,5 @@ async def ask(connection: PageConnection, question: bytes) -> bytes:
     return page
 
 
-def _fault(error: OSError) -> Fault:
-    return Fault.LOCAL if error.errno in LOCAL_ERRORS else Fault.UNREACHABLE
+def _fault(error: OSError) -> ScrapeFault:
+    return ScrapeFault.LOCAL if error.errno in LOCAL_ERRORS else ScrapeFault.UNREACHABLE

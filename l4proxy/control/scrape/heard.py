@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from l4proxy.control.scrape.claims import Claims, Refused
-from l4proxy.control.scrape.source import Fault, Subject, TelemetrySource
+from l4proxy.control.scrape.source import ScrapeFault, Subject, TelemetrySource
 from l4proxy.scaling.report import MetricName, Reading
 from routing import BackendName, PoolName
 
@@ -37,7 +37,7 @@ class TelemetryRow(NamedTuple):
     pool: PoolName
     name: BackendName
     age: float | None
-    fault: Fault | None
+    fault: ScrapeFault | None
     detail: str
     readings: Mapping[MetricName, Reading]
     refused: Mapping[MetricName, Refused]
@@ -72,7 +72,7 @@ class Heard:
         self.claims = Claims(subject.wanted)
         self._clock = clock
         self._outcomes = outcomes
-        self._fault: Fault | None = None
+        self._fault: ScrapeFault | None = None
         self._detail = ""
         self._told: dict[MetricName, Refused] = {}
 
@@ -92,7 +92,7 @@ class Heard:
                 await self.source.watch(self.subject, self)
             except Exception:  # a source that fails must not end the balancer
                 log.exception("telemetry of %s", self.subject)
-                self.failed(Fault.INTERNAL)
+                self.failed(ScrapeFault.INTERNAL)
             await asyncio.sleep(AGAIN_SECONDS)
 
     def took(self, found: Mapping[MetricName, float | Refused]) -> None:
@@ -104,7 +104,7 @@ class Heard:
         self._fault, self._detail = None, ""
         self._tell(self.claims.refused)
 
-    def failed(self, fault: Fault, detail: str = "") -> None:
+    def failed(self, fault: ScrapeFault, detail: str = "") -> None:
         """Take an attempt that brought nothing."""
         self._outcomes[self.subject.pool, fault.value] += 1
         self._detail = "".join(one if one.isprintable() else "?" for one in detail[:MAX_DETAIL])

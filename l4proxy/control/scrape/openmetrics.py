@@ -18,11 +18,11 @@ from l4proxy.control.scrape.connection import (
     ScrapeError,
     Terms,
     ask,
-    client_context,
     connect,
+    page_context,
 )
 from l4proxy.control.scrape.page import PageReader
-from l4proxy.control.scrape.source import BadTelemetry, Fault, Report, Subject
+from l4proxy.control.scrape.source import BadTelemetry, Report, ScrapeFault, Subject
 from l4proxy.secret_file import BadSecretFile, no_password, read_token
 from routing import PoolName
 
@@ -33,7 +33,7 @@ MOST_DOUBLINGS: Final = 3
 """How often the wait for a backend that fails doubles: a handshake costs as much as 4 scrapes."""
 
 # After these the next scrape is not put off: they cost no handshake, and end when a backend is up.
-_CHEAP: Final = frozenset({None, Fault.UNATTESTED, Fault.UNREACHABLE})
+_CHEAP: Final = frozenset({None, ScrapeFault.UNATTESTED, ScrapeFault.UNREACHABLE})
 
 _ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.9,*/*;q=0.1"
 
@@ -81,7 +81,9 @@ class PageSource:
         every = self._settings.every
         visitor = self._visitor(subject)
         if visitor is None:
-            report.failed(Fault.UNREACHABLE, "a unix socket has no host: write it into the url")
+            report.failed(
+                ScrapeFault.UNREACHABLE, "a unix socket has no host: write it into the url"
+            )
             await asyncio.Event().wait()
             return
         failures = 0
@@ -128,14 +130,14 @@ class _Visitor:
         if self._connection is not None:
             self._connection.close()
 
-    async def scrape(self, report: Report) -> Fault | None:
+    async def scrape(self, report: Report) -> ScrapeFault | None:
         """Visit it once, and report; return why there was no page, None: there was."""
         try:
             async with asyncio.timeout(self._timeout):
                 page = await self._page()
         except TimeoutError:
-            report.failed(Fault.TIMEOUT)
-            return Fault.TIMEOUT
+            report.failed(ScrapeFault.TIMEOUT)
+            return ScrapeFault.TIMEOUT
         except ScrapeError as error:
             report.failed(error.fault, str(error))
             return error.fault
@@ -146,33 +148,33 @@ class _Visitor:
     async def _page(self) -> bytes:
         if self._subject.attested and not self._subject.key():
             self.close()
-            raise ScrapeError(Fault.UNATTESTED)
+            raise ScrapeError(ScrapeFault.UNATTESTED)
         kept = self._connection
         if kept is not None and kept.open and self._objection(kept.key) is None:
             try:
                 return await ask(kept, self._question)
             except ScrapeError as error:
                 # Servers close what was silent for long, perhaps in the very moment of a question.
-                if error.fault is not Fault.UNREACHABLE or not kept.silent:
+                if error.fault is not ScrapeFault.UNREACHABLE or not kept.silent:
                     raise
         self.close()
         self._connection = await connect(self._place, self._terms, self._objection)
         return await ask(self._connection, self._question)
 
-    def _objection(self, key: bytes) -> Fault | None:
+    def _objection(self, key: bytes) -> ScrapeFault | None:
         """Return what is wrong with a key that is shown; None: nothing."""
         if not self._subject.attested:
             return None
         proved = self._subject.key()
         if not proved:
-            return Fault.UNATTESTED
-        return None if key == proved else Fault.WRONG_KEY
+            return ScrapeFault.UNATTESTED
+        return None if key == proved else ScrapeFault.WRONG_KEY
 
 
 def _context(settings: OpenMetricsSettings) -> ssl.SSLContext | None:
     if not settings.url.encrypted:
         return None
-    context = client_context()
+    context = page_context()
     if settings.ca is not None:
         context.load_verify_locations(settings.ca)
         context.verify_mode = ssl.CERT_REQUIRED

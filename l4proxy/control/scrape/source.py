@@ -24,7 +24,7 @@ class BadTelemetry(ValueError):
     """Telemetry cannot be asked for as the configuration says: what was found, what expected."""
 
 
-class Fault(StrEnum):
+class ScrapeFault(StrEnum):
     """Why nothing was heard of a backend; labels of log lines and metrics."""
 
     UNREACHABLE = "unreachable"
@@ -96,7 +96,7 @@ class Report(Protocol):
         """
         ...
 
-    def failed(self, fault: Fault, detail: str = "") -> None:
+    def failed(self, fault: ScrapeFault, detail: str = "") -> None:
         """Hear that nothing could be found out; `detail` may hold words of the backend."""
         ...
 

@@ -20,7 +20,7 @@ from l4proxy.control.prober import JITTER, Watched
 from l4proxy.control.tickets.interview import Interview, interview, share_a_key
 from l4proxy.control.tickets.layouts import KeyName, read_names, with_next
 from l4proxy.control.tickets.registry import Clash, NameRegistry
-from l4proxy.control.tickets.subject import Standing, Subject, TicketRules
+from l4proxy.control.tickets.subject import Subject, TicketRules, TicketStanding
 from l4proxy.control.tickets.visit import LASTING, Approach, TicketFault, Visit, visit
 from routing import BackendName, PoolName
 
@@ -160,7 +160,7 @@ class Learner:
         if subject is not None:
             subject.forgive()
 
-    def standings(self, pool: PoolName) -> Mapping[BackendName, Standing]:
+    def standings(self, pool: PoolName) -> Mapping[BackendName, TicketStanding]:
         """Return how it stands with each backend of a pool; nothing of one that is not watched."""
         return {each.name: each.standing for each in self._subjects.values() if each.pool == pool}
 

@@ -57,7 +57,7 @@ class TicketRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TicketStanding:
     """How it stands with the tickets of a backend; for status and metrics.
 
     Attributes:
@@ -94,7 +94,7 @@ class Subject:
     name: BackendName
     approach: Approach
     every: float
-    standing: Standing = field(default_factory=Standing)
+    standing: TicketStanding = field(default_factory=TicketStanding)
     layouts: frozenset[TicketLayout] = frozenset()
     disproved: frozenset[KeyName] = frozenset()
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,7 +108,7 @@ class Subject:
         """Take what an interview has shown; a failed one leaves what was proven before."""
         fault = None if reading.names else came.fault or TicketFault.NAMELESS
         self._times = 1 + (self._times if fault is self.standing.fault else 0)
-        self.standing = Standing(fault, now, came.version, came.resumed)
+        self.standing = TicketStanding(fault, now, came.version, came.resumed)
         if fault is None or fault in LASTING:
             self.layouts = reading.layouts
 

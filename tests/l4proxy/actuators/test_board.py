@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from l4proxy.actuators import ActuatorError
-from l4proxy.actuators.board import Answer, Asked, Board, Desk
+from l4proxy.actuators.board import Asked, Desk, OrderBoard, OrderedNumber
 from routing import PoolName
 from tests.l4proxy.actuators.orders import order
 
@@ -15,7 +15,7 @@ A, B = PoolName("a"), PoolName("b")
 
 async def test_who_waits_hears_another_number_at_once() -> None:
     """The first order too, and never the same number twice."""
-    answer = Answer()
+    answer = OrderedNumber()
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         first = tasks.create_task(answer.other_than(None))
         await asyncio.sleep(0)
@@ -34,7 +34,7 @@ async def test_who_waits_hears_another_number_at_once() -> None:
 
 def test_a_pool_that_left_is_told_of_no_more() -> None:
     """Unless another actuator has taken its place meanwhile."""
-    board, old, new = Board(), Answer(), Answer()
+    board, old, new = OrderBoard(), OrderedNumber(), OrderedNumber()
     board.enter(A, old)
     board.enter(A, new)
     board.leave(A, old)
@@ -52,7 +52,7 @@ class Listener:
         self.opened = asyncio.Event()
         self.fault = ""
 
-    async def serve(self, _: Board) -> None:
+    async def serve(self, _: OrderBoard) -> None:
         """Serves until cancelled."""
         if self.fault:
             raise ActuatorError(self.fault)

@@ -15,7 +15,7 @@ from grpc import StatusCode, aio
 from pydantic import ValidationError
 
 from l4proxy.actuators import Actuator, ActuatorError, keda
-from l4proxy.actuators.board import Answer, Board
+from l4proxy.actuators.board import OrderBoard, OrderedNumber
 from l4proxy.actuators.keda import MAX_MESSAGE_BYTES, Keda, KedaSettings, Scaler, Unanswered
 from l4proxy.conformance import check_actuator_kind
 from routing import PoolName
@@ -176,7 +176,7 @@ async def test_another_question_gets_no_number(tmp_path: Path) -> None:
 async def test_there_are_so_many_streams_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A place becomes free when a stream ends."""
     monkeypatch.setattr(keda, "MAX_STREAMS", 1)
-    board, answer = Board(), Answer()
+    board, answer = OrderBoard(), OrderedNumber()
     board.enter(APP, answer)
     answer.change(3)
     scaler = Scaler(board)

@@ -3,9 +3,9 @@
 from l4proxy.admin.backends import backends_document
 from l4proxy.admin.view import pools_document, status_document
 from l4proxy.control.attesting.subject import AttestationRules
-from l4proxy.control.plan import Cells, Room, Standing, plan
+from l4proxy.control.plan import Cells, Resources, Standing, plan
 from l4proxy.control.tickets.registry import NameStatistics
-from l4proxy.control.tickets.subject import Standing as TicketStanding
+from l4proxy.control.tickets.subject import TicketStanding
 from l4proxy.control.tickets.visit import TicketFault
 from l4proxy.dataplane import counters as names
 from routing import BackendName, PoolName
@@ -123,7 +123,7 @@ def test_backends_show_their_drains_and_server_ids() -> None:
     balancer = FakeBalancer(TEXT.replace("name: b", "name: b, server_id: 7"))
     drains = {(APP, A): 160.0, (APP, B): None}
     standing = Standing(balancer.roster.roll, drains=drains)
-    balancer.snapshot = plan(balancer.config, Cells(), Room(1, 1_064), standing)
+    balancer.snapshot = plan(balancer.config, Cells(), Resources(1, 1_064), standing)
     first, second, third = backends_document(balancer, 100.0)["backends"]
     assert (first["draining"], first["deadline"], first["reason"]) == (True, 60.0, "draining")
     assert (second["draining"], second["deadline"], second["server_id"]) == (True, None, 7)

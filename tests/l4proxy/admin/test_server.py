@@ -10,7 +10,7 @@ from aiohttp import web
 
 from l4proxy.admin import server
 from l4proxy.admin.pages import reader
-from l4proxy.admin.replies import Answer
+from l4proxy.admin.replies import Handler
 from l4proxy.admin.server import MAX_CONNECTIONS, MAX_REQUEST_BYTES, serve_admin
 from tests.l4proxy.telemetry.fake import FakeBalancer
 
@@ -23,7 +23,7 @@ READER = reader(FakeBalancer())
 
 
 @contextlib.asynccontextmanager
-async def serving(reply: Answer = READER) -> AsyncIterator[Port]:
+async def serving(reply: Handler = READER) -> AsyncIterator[Port]:
     """The admin API of a fake balancer on a free port."""
     sock = socket.create_server(("127.0.0.1", 0))
     port: Port = sock.getsockname()[1]

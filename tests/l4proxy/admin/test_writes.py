@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from l4proxy.admin.pages import reader
-from l4proxy.admin.replies import Answer
+from l4proxy.admin.replies import Handler
 from l4proxy.admin.server import serve_admin
 from l4proxy.admin.writes import MAX_BODY_BYTES, Change, Revoking, writer
 from l4proxy.control.drains import find_member
@@ -84,7 +84,7 @@ class Changed(FakeBalancer):
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answer, path: Path) -> AsyncIterator[Path]:
+async def serving(answer: Handler, path: Path) -> AsyncIterator[Path]:
     """An admin API on a unix socket."""
     listener = UnixListener(path)
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from l4proxy.agent.fetch import Answer, BadAnswer, Bounds, Request, fetch
+from l4proxy.agent.fetch import BadAnswer, Bounds, HttpAnswer, Request, fetch
 from l4proxy.agent.tls import reader_context
 from tests.l4proxy.agent.credentials import credentials
 from tests.l4proxy.agent.parts import NAME, PATIENCE
@@ -47,7 +47,7 @@ async def test_a_page_is_fetched() -> None:
     """With a query, by its name, and one request a connection."""
     async with server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") as (port, asked):
         found = await fetch(Request(f"http://localhost:{port}/m?a=b"), BOUNDS)
-    assert found == Answer(200, b"hi")
+    assert found == HttpAnswer(200, b"hi")
     assert asked[0].startswith(b"GET /m?a=b HTTP/1.1\r\n")
     assert b"Host: localhost:%d\r\nConnection: close\r\n" % port in asked[0]
 

@@ -15,9 +15,9 @@ from l4proxy.cli import overview
 from l4proxy.cli.overview import counted, look, show, watch, watch_as_json
 from l4proxy.control.attesting.subject import AttestationRules
 from l4proxy.control.attesting.trust import Trust
-from l4proxy.control.plan import Cells, Room, Standing, plan
+from l4proxy.control.plan import Cells, Resources, Standing, plan
 from l4proxy.control.tickets.registry import NameStatistics
-from l4proxy.control.tickets.subject import Standing as TicketStanding
+from l4proxy.control.tickets.subject import TicketStanding
 from l4proxy.control.tickets.visit import TicketFault
 from l4proxy.dataplane import counters as names
 from routing import BackendName, PoolName
@@ -88,7 +88,7 @@ def test_drains_and_tickets_are_shown(capsys: pytest.CaptureFixture[str]) -> Non
     pool, (a, b) = PoolName("app"), (BackendName("a"), BackendName("b"))
     drains = {(pool, a): 3_723.0, (pool, b): None}
     standing = Standing(balancer.roster.roll, drains=drains)
-    balancer.snapshot = plan(balancer.config, Cells(), Room(1, 1_064), standing)
+    balancer.snapshot = plan(balancer.config, Cells(), Resources(1, 1_064), standing)
     balancer.roster.tickets = {
         (pool, a): (TicketStanding(None, 0.0), NameStatistics(4_321)),
         (pool, b): (TicketStanding(TicketFault.NO_TICKETS, 0.0), NameStatistics()),

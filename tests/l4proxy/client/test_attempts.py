@@ -9,12 +9,12 @@ from attestation import KeyOrigin
 from l4proxy.client import (
     AttestedClient,
     Basis,
+    Continuity,
     Fault,
     NotAttested,
     OnSwitch,
     Reattest,
     Rules,
-    Standing,
     Strangers,
     members,
 )
@@ -46,9 +46,9 @@ async def test_the_first_is_fresh_and_the_next_resumes() -> None:
         first = await account(asking, server.port)
         second = await account(asking, server.port)
         third = await account(asking, server.port)
-    assert (first.standing, first.basis) == (Standing.FRESH, Basis.EXPORTER)
+    assert (first.standing, first.basis) == (Continuity.FRESH, Basis.EXPORTER)
     for later in (second, third):
-        assert (later.standing, later.basis) == (Standing.RESUMED, Basis.LINEAGE)
+        assert (later.standing, later.basis) == (Continuity.RESUMED, Basis.LINEAGE)
         assert (later.instance, later.proved_at) == (first.instance, first.proved_at)
         assert later.result is first.result
     assert server.connections == 3
@@ -60,7 +60,7 @@ async def test_a_proof_can_be_asked_for_always() -> None:
         asking = client(Rules(reattest=Reattest.ALWAYS))
         first = await account(asking, server.port)
         second = await account(asking, server.port)
-    assert (second.standing, second.basis) == (Standing.RESUMED, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.RESUMED, Basis.EXPORTER)
     assert second.result is not first.result
 
 
@@ -70,7 +70,7 @@ async def test_a_lineage_ends() -> None:
         asking = client(Rules(max_lineage=0.0))
         await account(asking, server.port)
         second = await account(asking, server.port)
-    assert (second.standing, second.basis) == (Standing.RESUMED, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.RESUMED, Basis.EXPORTER)
 
 
 async def test_a_lineage_ends_with_its_evidence() -> None:
@@ -92,7 +92,7 @@ async def test_who_does_not_say_who_holds_ticket_keys_is_not_resumed() -> None:
         asking = client()
         first = await account(asking, server.port)
         second = await account(asking, server.port)
-    assert (second.standing, second.basis) == (Standing.FRESH, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.FRESH, Basis.EXPORTER)
     assert second.instance == first.instance
 
 
@@ -106,11 +106,11 @@ async def test_a_nonce_binds_the_key_and_says_so() -> None:
         again = client(Rules(timeout=PATIENCE, reattest=Reattest.ALWAYS), asked)
         third = await account(again, server.port)
         fourth = await account(again, server.port)
-    assert (first.standing, first.basis) == (Standing.FRESH, Basis.NONCE)
-    assert (second.standing, second.basis) == (Standing.RESUMED, Basis.LINEAGE)
+    assert (first.standing, first.basis) == (Continuity.FRESH, Basis.NONCE)
+    assert (second.standing, second.basis) == (Continuity.RESUMED, Basis.LINEAGE)
     # A nonce says nothing of who resumes: a full handshake does.
-    assert (third.standing, third.basis) == (Standing.FRESH, Basis.NONCE)
-    assert (fourth.standing, fourth.basis) == (Standing.FRESH, Basis.NONCE)
+    assert (third.standing, third.basis) == (Continuity.FRESH, Basis.NONCE)
+    assert (fourth.standing, fourth.basis) == (Continuity.FRESH, Basis.NONCE)
 
 
 async def test_recent_evidence_in_the_certificate_will_do_where_the_policy_says_so() -> None:
@@ -141,9 +141,9 @@ async def test_another_instance_proves_itself() -> None:
         way.to = other.port
         second = await account(asking, way.port)
         third = await account(asking, way.port)
-    assert (second.standing, second.basis) == (Standing.SWITCHED, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.SWITCHED, Basis.EXPORTER)
     assert second.previous == first.instance != second.instance
-    assert (third.standing, third.instance) == (Standing.RESUMED, second.instance)
+    assert (third.standing, third.instance) == (Continuity.RESUMED, second.instance)
     assert third.previous == b""
 
 
@@ -161,7 +161,7 @@ async def test_a_switch_can_be_refused() -> None:
         assert error.fault is Fault.SWITCHED
         assert first.instance.hex() in error.detail
         way.to = one.port
-        assert (await account(asking, way.port)).standing is Standing.RESUMED
+        assert (await account(asking, way.port)).standing is Continuity.RESUMED
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_a_proved_instance_can_be_known_by_its_key(on_switch: OnSwitch, ba
         assert (await account(asking, way.port)).basis is Basis.EXPORTER
         way.to = one.port
         back = await account(asking, way.port)
-    assert (back.standing, back.basis) == (Standing.SWITCHED, basis)
+    assert (back.standing, back.basis) == (Continuity.SWITCHED, basis)
     assert back.instance == first.instance
 
 
@@ -217,7 +217,7 @@ async def test_a_server_that_forgets_its_sessions_proves_itself() -> None:
         await account(asking, way.port)
         way.to = after.port
         second = await account(asking, way.port)
-    assert (second.standing, second.basis) == (Standing.FRESH, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.FRESH, Basis.EXPORTER)
     assert second.previous == b""
     assert after.connections == 2
 
@@ -235,8 +235,8 @@ async def test_a_server_that_breaks_off_at_a_ticket() -> None:
             await account(asking, way.port)
             way.to = broken
             second = await account(asking, way.port)
-            assert (second.standing, second.basis) == (Standing.FRESH, Basis.EXPORTER)
-            assert (await account(asking, way.port)).standing is Standing.RESUMED
+            assert (second.standing, second.basis) == (Continuity.FRESH, Basis.EXPORTER)
+            assert (await account(asking, way.port)).standing is Continuity.RESUMED
 
 
 async def test_targets_are_apart() -> None:
@@ -247,7 +247,7 @@ async def test_targets_are_apart() -> None:
         connection = await asking.connect(HOST, server.port, "other.example.com")
         connection.close()
     assert (connection.account.standing, connection.account.basis) == (
-        Standing.FRESH,
+        Continuity.FRESH,
         Basis.EXPORTER,
     )
 
@@ -262,7 +262,7 @@ async def test_what_failed_on_a_resumed_connection_is_not_resumed_again() -> Non
         way.to, port = other.port, way.port
         other.port = port
         assert failing(await refused(asking, other)) == "key_binding"
-        assert (await account(asking, port)).standing is Standing.SWITCHED
+        assert (await account(asking, port)).standing is Continuity.SWITCHED
 
 
 async def test_an_exchange_is_whole() -> None:

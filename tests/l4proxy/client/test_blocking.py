@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from l4proxy.client import Fault, Rules, Standing
+from l4proxy.client import Continuity, Fault, Rules
 from l4proxy.client.blocking import BlockingPort
 from l4proxy.client.port import Behind
 from tests.l4proxy.agent.parts import KINDS, NAME, PATIENCE, application, policy, settings
@@ -66,7 +66,7 @@ def test_scripts_reach_the_enclave() -> None:
             socket.create_connection(address, 5.0).close()
     assert found == [b"/page", b"/page"]
     assert account is not None
-    assert account.standing is Standing.RESUMED
+    assert account.standing is Continuity.RESUMED
 
 
 def test_a_refusal_can_be_asked_for() -> None:

@@ -11,11 +11,11 @@ from l4proxy.agent.libssl import export
 from l4proxy.client import (
     Account,
     AttestedClient,
+    Continuity,
     Fault,
     LocalPort,
     NotAttested,
     Rules,
-    Standing,
 )
 from l4proxy.config import ConfigError
 from sni import BadServerName
@@ -43,7 +43,7 @@ async def test_streams_to_a_real_agent(protocol: str) -> None:
         agent_serving(settings(behind, protocol=protocol)) as agent,
         client() as asking,
     ):
-        for standing in (Standing.FRESH, Standing.RESUMED):
+        for standing in (Continuity.FRESH, Continuity.RESUMED):
             reader, writer = await asking.open_connection(HOST, agent.port, NAME)
             account = writer.get_extra_info("account")
             assert isinstance(account, Account)
@@ -205,7 +205,7 @@ async def test_many_at_once() -> None:
             found = [tasks.create_task(asking.connect(HOST, server.port, NAME)) for _ in range(32)]
         for task in found:
             connection = task.result()
-            assert connection.account.standing is Standing.FRESH
+            assert connection.account.standing is Continuity.FRESH
             connection.close()
 
 

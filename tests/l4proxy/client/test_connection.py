@@ -1,6 +1,6 @@
 """A proved connection keeps what the next one may resume."""
 
-from l4proxy.client import Standing
+from l4proxy.client import Continuity
 from tests.l4proxy.agent.parts import NAME
 from tests.l4proxy.client.parts import HOST, SECRET, Server, client, serving
 
@@ -9,7 +9,7 @@ async def test_the_newest_ticket_is_kept() -> None:
     """Each connection goes on with what the one before it was given last."""
     async with serving(Server()) as server:
         asking = client()
-        for standing in (Standing.FRESH, Standing.RESUMED, Standing.RESUMED):
+        for standing in (Continuity.FRESH, Continuity.RESUMED, Continuity.RESUMED):
             connection = await asking.connect(HOST, server.port, NAME)
             assert connection.account.standing is standing
             await connection.stream.write(SECRET)

@@ -9,9 +9,9 @@ from attestation import Expectation, KeyOrigin, PolicyError, SimulatedTee, judge
 from l4proxy.client import (
     AttestedClient,
     Basis,
+    Continuity,
     Fault,
     OnSwitch,
-    Standing,
 )
 from l4proxy.client.lineages import Lineage, Shown, Target
 from l4proxy.client.members import MAX_SETS, SKEW_SECONDS, Moment, Sets, take
@@ -44,7 +44,7 @@ async def test_a_member_is_let_in_by_its_key() -> None:
         second = await account(asking, way.port)
         third = await account(asking, way.port)
     assert (first.basis, first.vouch) == (Basis.EXPORTER, None)
-    assert (second.standing, second.basis) == (Standing.SWITCHED, Basis.SET)
+    assert (second.standing, second.basis) == (Continuity.SWITCHED, Basis.SET)
     # The ticket of the first is offered, is not taken up, and costs no connection.
     assert (other.connections, other.proofs) == (2, 0)
     place = second.vouch
@@ -54,7 +54,7 @@ async def test_a_member_is_let_in_by_its_key() -> None:
     assert 560.0 <= place.until - time.time() <= 571.0
     assert second.proved_at == place.verified_at
     assert second.result.accepted
-    assert (third.standing, third.basis) == (Standing.RESUMED, Basis.LINEAGE)
+    assert (third.standing, third.basis) == (Continuity.RESUMED, Basis.LINEAGE)
     assert third.vouch == place
 
 
@@ -72,7 +72,7 @@ async def test_fail_over_is_free_inside_the_set() -> None:
         for server in (other, one, other, one):
             way.to = server.port
             found.append(await account(asking, way.port))
-    assert {(each.standing, each.basis) for each in found} == {(Standing.SWITCHED, Basis.SET)}
+    assert {(each.standing, each.basis) for each in found} == {(Continuity.SWITCHED, Basis.SET)}
     assert found[-1].vouch is not None
     assert found[-1].vouch.by == "this client"
     assert (one.proofs, other.proofs) == (1, 0)
@@ -100,7 +100,7 @@ async def test_a_stranger_can_prove_itself_where_the_rules_say_so() -> None:
         second = await account(asking, way.port)
         way.to = other.port
         third = await account(asking, way.port)
-    assert (second.standing, second.basis) == (Standing.SWITCHED, Basis.EXPORTER)
+    assert (second.standing, second.basis) == (Continuity.SWITCHED, Basis.EXPORTER)
     assert third.vouch is not None
     assert third.vouch.by == second.name
 

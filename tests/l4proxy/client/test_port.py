@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from attestation import SimulatedTee
-from l4proxy.client import Account, AttestedClient, Fault, LocalPort, NotAttested, Standing
+from l4proxy.client import Account, AttestedClient, Continuity, Fault, LocalPort, NotAttested
 from l4proxy.client.port import Behind, listen, local_address
 from tests.l4proxy.agent.parts import NAME, PATIENCE, application, settings, soon
 from tests.l4proxy.agent.parts import serving as agent_serving
@@ -70,7 +70,7 @@ async def test_applications_reach_the_enclave(protocol: str) -> None:
     ):
         assert [await say(local) for _ in range(2)] == [SECRET, SECRET]
         await soon(lambda: told.ended == 2)
-    assert [each.standing for each in told.accounts] == [Standing.FRESH, Standing.RESUMED]
+    assert [each.standing for each in told.accounts] == [Continuity.FRESH, Continuity.RESUMED]
     assert not told.errors
 
 
@@ -106,7 +106,7 @@ async def test_one_refusal_ends_no_other() -> None:
         assert await reader.readexactly(3) == b"two"
         writer.close()
         its.close()
-    assert [each.standing for each in told.accounts] == [Standing.FRESH, Standing.RESUMED]
+    assert [each.standing for each in told.accounts] == [Continuity.FRESH, Continuity.RESUMED]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])  # noqa: S104 - refused

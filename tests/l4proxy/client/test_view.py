@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from attestation import SimulatedTee
-from l4proxy.client import Account, Basis, Fault, NotAttested, Standing
+from l4proxy.client import Account, Basis, Continuity, Fault, NotAttested
 from l4proxy.client.lineages import Vouch
 from l4proxy.client.view import MAX_ROWS, Journal, Lines, notes, report
 from tests.l4proxy.agent.parts import NAME
@@ -42,7 +42,7 @@ async def test_the_table_says_what_each_connection_rests_on(account: Account) ->
     """Standing, basis and instance stand in a row; what they give away, below it."""
     journal = Journal("here leads there")
     journal.opened(account)
-    journal.opened(replace(account, standing=Standing.RESUMED, basis=Basis.LINEAGE))
+    journal.opened(replace(account, standing=Continuity.RESUMED, basis=Basis.LINEAGE))
     journal.closed()
     text = shown(journal)
     assert "here leads there" in text

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import ClientError, ClientOSError, ClientSession, InvalidURL
 
-from l4proxy.client import AttestedClient, NotAttested, Standing
+from l4proxy.client import AttestedClient, Continuity, NotAttested
 from l4proxy.client.with_aiohttp import AttestedConnector
 from tests.l4proxy.agent.parts import NAME, PATIENCE, application, policy, settings
 from tests.l4proxy.agent.parts import serving as agent_serving
@@ -43,7 +43,7 @@ async def test_pages_of_an_enclave() -> None:
                 standings.append(web.connector.account.standing)
         async with ClientSession(connector=AttestedConnector(asking)) as web:
             assert await visit(web, f"https://localhost:{agent.port}/there") == "/there"
-    assert standings == [Standing.FRESH, Standing.RESUMED]
+    assert standings == [Continuity.FRESH, Continuity.RESUMED]
 
 
 async def test_a_refusal_has_its_reason() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from l4proxy.client import Account, AttestedClient, NotAttested, Rules, Standing
+from l4proxy.client import Account, AttestedClient, Continuity, NotAttested, Rules
 from l4proxy.client.with_httpx import AttestedTransport
 from tests.l4proxy.agent.parts import NAME, PATIENCE, application, policy, settings
 from tests.l4proxy.agent.parts import serving as agent_serving
@@ -45,7 +45,7 @@ async def test_pages_of_an_enclave() -> None:
                     stream = answer.extensions["network_stream"]
                     accounts.append(stream.get_extra_info("account"))
     assert all(isinstance(each, Account) for each in accounts)
-    assert [each.standing for each in accounts] == [Standing.FRESH] * 2 + [Standing.RESUMED] * 2
+    assert [each.standing for each in accounts] == [Continuity.FRESH] * 2 + [Continuity.RESUMED] * 2
     assert accounts[0] is accounts[1]
 
 

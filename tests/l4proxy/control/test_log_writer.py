@@ -11,7 +11,7 @@ import pytest
 
 from l4proxy.config import Stream
 from l4proxy.control import log_writer as module
-from l4proxy.control.log_writer import AccessLog, CannotLog, LogWriter
+from l4proxy.control.log_writer import CannotLog, DaemonLog, LogWriter
 from l4proxy.limits import LOG_QUEUE_BATCHES
 
 PATIENCE_SECONDS = 20.0
@@ -155,12 +155,12 @@ def test_what_cannot_be_opened_is_said_at_once(path: Path, make: Callable[[Path]
     """A folder, or a pipe that nobody reads, is an error that names it and not a wait."""
     make(path)
     with pytest.raises(CannotLog, match=f"cannot write the access log {path}: "):
-        AccessLog(path)
+        DaemonLog(path)
 
 
 def test_standard_output_is_a_log(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Lines go there as they are; asked to open anew, it stays."""
-    log = AccessLog(Stream.STDOUT)
+    log = DaemonLog(Stream.STDOUT)
     log.reopen()
     log.write("one\n")
     log.close()
@@ -169,7 +169,7 @@ def test_standard_output_is_a_log(path: Path, capfd: pytest.CaptureFixture[str])
 
 def test_a_log_that_is_off_takes_everything() -> None:
     """Lines of workers that have not heard of it yet are passed over."""
-    log = AccessLog(None)
+    log = DaemonLog(None)
     log.write("one\n")
     log.reopen()
     log.turn(None)
@@ -180,7 +180,7 @@ def test_a_log_that_is_off_takes_everything() -> None:
 def test_a_log_can_turn(path: Path) -> None:
     """To another file, off and on again: each line is where it belonged."""
     other = path.with_name("other.log")
-    log = AccessLog(path)
+    log = DaemonLog(path)
     log.write("one\n")
     log.turn(other)
     log.write("two\n")
@@ -197,7 +197,7 @@ def test_a_log_can_turn(path: Path) -> None:
 
 def test_a_log_that_cannot_turn_stays(path: Path) -> None:
     """When the new file cannot be opened, all is as it was."""
-    log = AccessLog(path)
+    log = DaemonLog(path)
     with pytest.raises(CannotLog):
         log.turn(path.parent)
     log.write("one\n")
@@ -208,7 +208,7 @@ def test_a_log_that_cannot_turn_stays(path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_what_was_dropped_is_never_forgotten(path: Path) -> None:
     """The count outlives the file that could not take the lines."""
-    log = AccessLog(Path("/dev/full"))
+    log = DaemonLog(Path("/dev/full"))
     log.write("one\n")
     until(lambda: log.dropped == 1)
     log.turn(path)

@@ -11,7 +11,7 @@ from l4proxy.control.found import Found, Phase
 from l4proxy.control.membership import Member
 from l4proxy.control.plan import (
     Cells,
-    Room,
+    Resources,
     Standing,
     TooManyBackends,
     connections_for,
@@ -50,7 +50,7 @@ from routing import (
     TicketNames,
 )
 
-ROOM = Room(workers=2, descriptors=1_064)
+ROOM = Resources(workers=2, descriptors=1_064)
 APP, API = PoolName("app"), PoolName("api")
 PLAIN = """
 listeners: ["127.0.0.1:8443"]

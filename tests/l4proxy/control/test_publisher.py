@@ -6,13 +6,13 @@ import pytest
 
 from l4proxy.config import parse_config
 from l4proxy.control import publisher as module
-from l4proxy.control.plan import Cells, Room, plan
+from l4proxy.control.plan import Cells, Resources, plan
 from l4proxy.control.publisher import Publisher
 from l4proxy.control.workers import Seat
 from l4proxy.messages import Publish
 
 TEXT = 'listeners: ["127.0.0.1:0"]\nroutes: {a.b: app}\npools: {app: ["127.0.0.1:1"]}\n'
-SNAPSHOT = plan(parse_config(TEXT, "publisher"), Cells(), Room(1, 1_064))
+SNAPSHOT = plan(parse_config(TEXT, "publisher"), Cells(), Resources(1, 1_064))
 
 
 class Sitting(Seat):

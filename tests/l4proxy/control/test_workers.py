@@ -18,7 +18,7 @@ import pytest
 
 from l4proxy.control import workers as module
 from l4proxy.control.listeners import bind
-from l4proxy.control.log_writer import AccessLog
+from l4proxy.control.log_writer import DaemonLog
 from l4proxy.control.totals import Totals
 from l4proxy.control.workers import Commons, Seat
 from l4proxy.messages import (
@@ -50,7 +50,7 @@ def commons() -> Iterator[Commons]:
     descriptor, sessions = create(1), create_sessions(1)
     load = SharedLoad(descriptor, 1)
     yield Commons(
-        *(load, descriptor, sessions, 1, Totals(), AccessLog(None), asyncio.Event()),
+        *(load, descriptor, sessions, 1, Totals(), DaemonLog(None), asyncio.Event()),
         ask=lambda _: None,
         spread=lambda *_: None,
     )

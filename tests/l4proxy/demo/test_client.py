@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from attestation import Policy
-from l4proxy.client import Basis, Fault, NotAttested, Standing
+from l4proxy.client import Basis, Continuity, Fault, NotAttested
 from l4proxy.demo import client as clients
 from l4proxy.demo.client import DemoClient, shortened, together
 from l4proxy.demo.enclave import DemoEnclave
@@ -18,8 +18,8 @@ async def test_a_visit_tells_who_answered(alpha: DemoEnclave, client: DemoClient
     first = await client.visit(alpha.address, APP, requests=2)
     again = await client.visit(alpha.address, APP)
     assert (first.enclave, again.enclave) == ("alpha", "alpha")
-    assert (first.account.standing, first.account.basis) == (Standing.FRESH, Basis.EXPORTER)
-    assert (again.account.standing, again.account.basis) == (Standing.RESUMED, Basis.LINEAGE)
+    assert (first.account.standing, first.account.basis) == (Continuity.FRESH, Basis.EXPORTER)
+    assert (again.account.standing, again.account.basis) == (Continuity.RESUMED, Basis.LINEAGE)
     assert alpha.application.requests == 3
 
 

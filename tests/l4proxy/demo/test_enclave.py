@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from attestation.x509 import load_certificate, split_pem
-from l4proxy.client import Fault, NotAttested, Standing
+from l4proxy.client import Continuity, Fault, NotAttested
 from l4proxy.demo.client import DemoClient
 from l4proxy.demo.enclave import DemoEnclave
 from l4proxy.demo.policy import OTHER_IMAGE
@@ -29,7 +29,7 @@ async def test_it_comes_back_as_another(
     await alpha.start(tasks)
     assert [*states, alpha.running] == [False, True]
     after = await client.visit(alpha.address, APP)
-    assert after.account.standing is Standing.SWITCHED
+    assert after.account.standing is Continuity.SWITCHED
     assert after.account.previous == before.account.instance
 
 

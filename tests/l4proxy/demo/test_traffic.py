@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from l4proxy.client import Standing
+from l4proxy.client import Continuity
 from l4proxy.demo import traffic
 from l4proxy.demo.client import DemoClient
 from l4proxy.demo.enclave import DemoEnclave
@@ -27,8 +27,8 @@ async def test_a_scene_knows_who_came_back(alpha: DemoEnclave, client: DemoClien
     scene = Scene()
     for _ in range(VISITS_KEPT + 1):
         scene.visited(client, await client.visit(alpha.address, APP))
-    assert scene.standings == {Standing.FRESH: 1, Standing.RESUMED: VISITS_KEPT}
-    assert {come.visit.account.standing for come in scene.visits} == {Standing.RESUMED}
+    assert scene.standings == {Continuity.FRESH: 1, Continuity.RESUMED: VISITS_KEPT}
+    assert {come.visit.account.standing for come in scene.visits} == {Continuity.RESUMED}
     assert {come.who for come in scene.visits} == {client.name}
 
 
@@ -56,7 +56,7 @@ async def test_everybody_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     async with stage(4) as ready, asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         playing = tasks.create_task(play(ready, scene))
         await until(lambda: happened(*NEWS))
-        await until(lambda: len(scene.seen) == 4 and scene.standings[Standing.RESUMED] > 3)
+        await until(lambda: len(scene.seen) == 4 and scene.standings[Continuity.RESUMED] > 3)
         await ready.balancer.stop()
         await until(lambda: happened("no admin API", "client 1: unreachable"))
         playing.cancel()

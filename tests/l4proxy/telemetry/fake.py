@@ -8,12 +8,12 @@ from l4proxy.config import Config, parse_config
 from l4proxy.control.attesting.attestor import Attestor
 from l4proxy.control.discovery import Statistics
 from l4proxy.control.membership import Member, SourceName
-from l4proxy.control.plan import Cells, Room, plan
+from l4proxy.control.plan import Cells, Resources, plan
 from l4proxy.control.roll import Roll
 from l4proxy.control.scaling import Scaler
 from l4proxy.control.scrape import Telemetry
 from l4proxy.control.tickets.registry import NameStatistics
-from l4proxy.control.tickets.subject import Standing
+from l4proxy.control.tickets.subject import TicketStanding
 from l4proxy.snapshot import Snapshot
 from routing import Address, BackendIndex, BackendName, PoolName
 from routing.health import Verdict
@@ -93,7 +93,7 @@ class FakeRoster:
         self.roll = Roll(config)
         self.held: dict[tuple[PoolName, BackendName], Verdict] = {}
         self.probes: list[tuple[PoolName, str, int]] = []
-        self.tickets: dict[tuple[PoolName, BackendName], tuple[Standing, NameStatistics]] = {}
+        self.tickets: dict[tuple[PoolName, BackendName], tuple[TicketStanding, NameStatistics]] = {}
         self.asked: list[tuple[PoolName, str, int]] = []
         self.found: list[tuple[PoolName, SourceName, Statistics]] = []
         self.attestor = Attestor(lambda _pool: None)
@@ -120,7 +120,7 @@ class FakeRoster:
         """The probes that have ended."""
         return iter(self.probes)
 
-    def ticket_standings(self, pool: PoolName) -> dict[BackendName, Standing]:
+    def ticket_standings(self, pool: PoolName) -> dict[BackendName, TicketStanding]:
         """How it stands with the tickets of each."""
         return {name: found for (at, name), (found, _) in self.tickets.items() if at == pool}
 
@@ -160,7 +160,7 @@ class FakeBalancer:
 
     def __init__(self, text: str = TEXT, rows: list[tuple[str, str, int]] | None = None) -> None:
         self.config: Config = parse_config(text, "fake")
-        self.snapshot: Snapshot = plan(self.config, Cells(), Room(1, 1_064))
+        self.snapshot: Snapshot = plan(self.config, Cells(), Resources(1, 1_064))
         self.version = 3
         self.addresses = [Address("127.0.0.1", 8443)]
         self.roster = FakeRoster(self.config)

@@ -4,7 +4,7 @@ import asyncio
 
 from l4proxy.admin.backends import backends_document
 from l4proxy.control.scrape import Report, Subject, TelemetryRules
-from l4proxy.control.scrape.source import Fault
+from l4proxy.control.scrape.source import ScrapeFault
 from l4proxy.scaling import CPU
 from l4proxy.series import parse_series
 from l4proxy.telemetry.claims import claim_metrics
@@ -22,7 +22,7 @@ class Told:
         if subject.name == A:
             report.took({CPU: 0.5})
         else:
-            report.failed(Fault.UNREACHABLE, "refused")
+            report.failed(ScrapeFault.UNREACHABLE, "refused")
         await asyncio.Event().wait()
 
 

@@ -2,9 +2,9 @@
 
 from prometheus_client.metrics_core import Metric
 
-from l4proxy.control.plan import Cells, Room, Standing, plan
+from l4proxy.control.plan import Cells, Resources, Standing, plan
 from l4proxy.control.tickets.registry import NameStatistics
-from l4proxy.control.tickets.subject import Standing as TicketStanding
+from l4proxy.control.tickets.subject import TicketStanding
 from l4proxy.dataplane.counters import RESUMPTIONS
 from l4proxy.telemetry.stickiness import OUTCOMES, stickiness_metrics
 from routing import BackendName, PoolName, Why
@@ -50,7 +50,7 @@ def test_sessions_and_drains_are_told_of_every_backend() -> None:
     balancer = FakeBalancer()
     balancer.load.cells[0] = 5
     standing = Standing(balancer.roster.roll, drains={(APP, A): None})
-    balancer.snapshot = plan(balancer.config, Cells(), Room(1, 1_064), standing)
+    balancer.snapshot = plan(balancer.config, Cells(), Resources(1, 1_064), standing)
     assert value(balancer, "backend_sessions", pool="app", backend="a") == 5
     assert value(balancer, "backend_sessions", pool="app", backend="b") == 0
     assert value(balancer, "backend_draining", pool="app", backend="a") == 1

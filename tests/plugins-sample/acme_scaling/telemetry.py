@@ -8,7 +8,7 @@ from typing import Annotated
 from l4proxy.config.paths import parse_file_path
 from l4proxy.config.scalars import duration, parsed
 from l4proxy.config.section import Section
-from l4proxy.control.scrape import Fault, Refused, Report, Subject
+from l4proxy.control.scrape import Refused, Report, ScrapeFault, Subject
 from routing import PoolName
 
 
@@ -48,18 +48,18 @@ class AcmeFiles:
 
     def _read(self, subject: Subject, report: Report) -> None:
         if subject.attested:
-            report.failed(Fault.UNATTESTED, "a file proves nothing")
+            report.failed(ScrapeFault.UNATTESTED, "a file proves nothing")
             return
         file = self._settings.folder / f"{subject.address.host}-{subject.address.port}"
         try:
             told: object = json.loads(file.read_bytes())
         except OSError:
-            report.failed(Fault.UNREACHABLE)
+            report.failed(ScrapeFault.UNREACHABLE)
             return
         except (ValueError, RecursionError):
             told = None
         if not isinstance(told, dict):
-            report.failed(Fault.MALFORMED)
+            report.failed(ScrapeFault.MALFORMED)
             return
         values = {metric: told.get(series.name) for metric, series in subject.wanted.items()}
         report.took(

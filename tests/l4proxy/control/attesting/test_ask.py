@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from l4proxy.control.attesting.ask import MAX_HEAD_BYTES, BadAnswer, ask
+from l4proxy.control.attesting.ask import MAX_HEAD_BYTES, BadEvidenceAnswer, ask
 
 ANSWER = b"HTTP/1.1 200 OK\r\nServer: a\r\ncontent-LENGTH:  5 \r\n\r\nhello"
 
@@ -49,7 +49,7 @@ def test_an_answer_is_the_same_in_every_split() -> None:
 def test_an_answer_that_is_cut_short_is_none() -> None:
     """At every byte."""
     for cut in range(len(ANSWER)):
-        with pytest.raises(BadAnswer, match="the end of the connection"):
+        with pytest.raises(BadEvidenceAnswer, match="the end of the connection"):
             answered(ANSWER[:cut])
 
 
@@ -69,5 +69,5 @@ def test_an_answer_that_is_cut_short_is_none() -> None:
 )
 def test_what_is_no_answer_is_refused(answer: bytes, said: str) -> None:
     """With what was found."""
-    with pytest.raises(BadAnswer, match=said):
+    with pytest.raises(BadEvidenceAnswer, match=said):
         answered(answer, limit=100)

@@ -19,7 +19,7 @@ import uvloop
 from l4proxy.control.discovery import DnsDiscovery, DnsFault, DnsSource, DnsStatistics, Unfit
 from l4proxy.control.discovery import dns as discovery
 from l4proxy.control.discovery.dns import MAX_ADDRESSES
-from l4proxy.control.discovery.resolvers import Answer, Family
+from l4proxy.control.discovery.resolvers import DnsAnswer, Family
 from l4proxy.control.found import Found
 from routing import Address
 from tests.l4proxy.control.discovery.dns_server import (
@@ -276,16 +276,16 @@ async def test_strays_are_counted() -> None:
 class Scripted:
     """A resolver that gives answers from a list, the last one for ever."""
 
-    outcomes: Iterable[Answer]
+    outcomes: Iterable[DnsAnswer]
     strays: int = 0
 
-    async def ask(self, family: Family) -> Answer:
+    async def ask(self, family: Family) -> DnsAnswer:
         """Return the next answer to the first question, none to the second."""
-        return next(iter(self.outcomes)) if family is Family.IPV4 else Answer(())
+        return next(iter(self.outcomes)) if family is Family.IPV4 else DnsAnswer(())
 
 
 async def pauses(
-    monkeypatch: pytest.MonkeyPatch, outcomes: Iterable[Answer], every: float, count: int
+    monkeypatch: pytest.MonkeyPatch, outcomes: Iterable[DnsAnswer], every: float, count: int
 ) -> list[float]:
     """Return the pauses between rounds, not spread."""
     found: list[float] = []
@@ -317,7 +317,7 @@ async def test_a_lifetime_is_believed_within_bounds(
 
 async def test_faults_are_retried_soon_and_then_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hiccup costs a second; a directory that is down is asked as often as one that is up."""
-    outcomes = iter([*[Answer(())] * 5, _answer(60.0), *[Answer(())] * 2])
+    outcomes = iter([*[DnsAnswer(())] * 5, _answer(60.0), *[DnsAnswer(())] * 2])
     found = await pauses(monkeypatch, outcomes, 10.0, 8)
     assert found == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 1.0, 2.0]
 
@@ -341,8 +341,8 @@ async def test_pauses_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(asked) == {(0.9, 1.1)}
 
 
-def _answer(ttl: float | None) -> Answer:
-    return Answer((ip_address("10.0.0.1"),), ttl)
+def _answer(ttl: float | None) -> DnsAnswer:
+    return DnsAnswer((ip_address("10.0.0.1"),), ttl)
 
 
 # --- the system, the loop, the source -------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from l4proxy.control.discovery import resolvers
 from l4proxy.control.discovery.resolvers import (
     MAX_STRAYS,
-    Answer,
+    DnsAnswer,
     DnsFault,
     Family,
     LookupFailed,
@@ -47,7 +47,7 @@ async def server() -> AsyncIterator[DnsServer]:
         yield running
 
 
-async def ask(server: DnsServer, family: Family = Family.IPV4) -> Answer:
+async def ask(server: DnsServer, family: Family = Family.IPV4) -> DnsAnswer:
     """Ask a server for the name of all tests."""
     async with asyncio.timeout(WAIT):
         return await ServerResolver(NAME, server.address).ask(family)
@@ -65,14 +65,14 @@ async def test_an_answer_has_addresses_and_a_lifetime(server: DnsServer) -> None
     answer = await ask(server)
     assert set(answer.addresses) == {ip_address("10.0.0.1"), ip_address("10.0.0.2")}
     assert answer.ttl == 7
-    assert await ask(server, Family.IPV6) == Answer((ip_address("2001:db8::1"),), 7)
+    assert await ask(server, Family.IPV6) == DnsAnswer((ip_address("2001:db8::1"),), 7)
     assert server.queries == [("udp", "A"), ("udp", "AAAA")]
 
 
 async def test_no_record_is_an_empty_answer(server: DnsServer) -> None:
     """A name without an address of the family is there, and has none."""
     server.say(records({}))
-    assert await ask(server) == Answer(())
+    assert await ask(server) == DnsAnswer(())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_an_alias_is_followed(server: DnsServer) -> None:
         return [response]
 
     server.say(script)
-    assert await ask(server) == Answer((ip_address("10.0.0.9"),), 9)
+    assert await ask(server) == DnsAnswer((ip_address("10.0.0.9"),), 9)
 
 
 async def test_aliases_in_a_loop_are_a_fault(server: DnsServer) -> None:
@@ -114,7 +114,7 @@ async def test_aliases_in_a_loop_are_a_fault(server: DnsServer) -> None:
 async def test_addresses_of_other_names_count_nothing(server: DnsServer) -> None:
     """A record for a name that was not asked for is not believed."""
     server.say(records({"A": ["10.6.6.6"]}, owner="bank.example"))
-    assert await ask(server) == Answer(())
+    assert await ask(server) == DnsAnswer(())
 
 
 async def test_an_answer_to_another_question_is_no_answer(server: DnsServer) -> None:
@@ -244,7 +244,7 @@ async def test_the_system_knows_the_loopback() -> None:
     """The hosts file and literals count, as for every program of the machine."""
     async with asyncio.timeout(WAIT):
         answer = await SystemResolver("127.0.0.1").ask(Family.IPV4)
-    assert answer == Answer((ip_address("127.0.0.1"),))
+    assert answer == DnsAnswer((ip_address("127.0.0.1"),))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from l4proxy.control.scrape.claims import Refused
-from l4proxy.control.scrape.source import Fault, Subject, TelemetrySource
+from l4proxy.control.scrape.source import ScrapeFault, Subject, TelemetrySource
 from l4proxy.scaling.report import MetricName
 from l4proxy.series import parse_series
 from routing import Address, BackendName, PoolName
@@ -86,7 +86,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.found: list[Mapping[MetricName, float | Refused]] = []
-        self.faults: list[tuple[Fault, str]] = []
+        self.faults: list[tuple[ScrapeFault, str]] = []
         self._news = asyncio.Event()
 
     def took(self, found: Mapping[MetricName, float | Refused]) -> None:
@@ -94,7 +94,7 @@ class Heard:
         self.found.append(found)
         self._news.set()
 
-    def failed(self, fault: Fault, detail: str = "") -> None:
+    def failed(self, fault: ScrapeFault, detail: str = "") -> None:
         """Hear a fault."""
         self.faults.append((fault, detail))
         self._news.set()

@@ -12,10 +12,10 @@ from l4proxy.control.scrape.connection import (
     ScrapeError,
     Terms,
     ask,
-    client_context,
     connect,
+    page_context,
 )
-from l4proxy.control.scrape.source import Fault
+from l4proxy.control.scrape.source import ScrapeFault
 from tests.l4proxy.control.scrape.pages import PAGE, Exporter, always, answer_of, exporter, key_in
 from tests.l4proxy.control.servers import PATIENCE_SECONDS, Certificate
 
@@ -26,7 +26,7 @@ async def connected(
     backend: Exporter, room: asyncio.Semaphore | None = None, *, tls: bool = False
 ) -> PageConnection:
     """A connection to a backend whose key nobody minds."""
-    terms = Terms(client_context() if tls else None, None, room or asyncio.Semaphore())
+    terms = Terms(page_context() if tls else None, None, room or asyncio.Semaphore())
     place = Place(backend.address.host, backend.address.port)
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await connect(place, terms, lambda _key: None)
@@ -57,11 +57,11 @@ async def test_the_key_of_the_other_end_is_known(certificate: Certificate) -> No
 async def test_a_key_that_is_not_accepted_ends_the_connection(certificate: Certificate) -> None:
     """And the key is told."""
     async with exporter(always(answer_of(PAGE)), certificate.context()) as backend:
-        terms = Terms(client_context(), None, asyncio.Semaphore())
+        terms = Terms(page_context(), None, asyncio.Semaphore())
         place = Place(backend.address.host, backend.address.port)
         with pytest.raises(ScrapeError) as caught:
-            await connect(place, terms, lambda _key: Fault.WRONG_KEY)
-    assert caught.value.fault is Fault.WRONG_KEY
+            await connect(place, terms, lambda _key: ScrapeFault.WRONG_KEY)
+    assert caught.value.fault is ScrapeFault.WRONG_KEY
     assert str(caught.value) == key_in(certificate.chain.read_bytes()).hex()
 
 
@@ -82,7 +82,7 @@ async def test_what_nobody_asked_for_ends_an_idle_connection() -> None:
         await until(lambda: not connection.open)
         with pytest.raises(ScrapeError) as caught:
             await ask(connection, QUESTION)
-    assert caught.value.fault is Fault.UNREACHABLE
+    assert caught.value.fault is ScrapeFault.UNREACHABLE
     assert connection.silent
 
 
@@ -115,7 +115,7 @@ async def test_who_goes_in_the_middle_was_not_silent() -> None:
         connection = await connected(backend)
         with pytest.raises(ScrapeError) as caught:
             await ask(connection, QUESTION)
-    assert caught.value.fault is Fault.UNREACHABLE
+    assert caught.value.fault is ScrapeFault.UNREACHABLE
     assert not connection.open
 
 

@@ -11,7 +11,7 @@ import pytest
 from l4proxy.control.scrape import heard as module
 from l4proxy.control.scrape.claims import Refused
 from l4proxy.control.scrape.heard import MAX_DETAIL, Heard
-from l4proxy.control.scrape.source import Fault, Report, Subject
+from l4proxy.control.scrape.source import Report, ScrapeFault, Subject
 from l4proxy.scaling.report import Reading
 from routing import Address, PoolName
 from tests.l4proxy.control.scrape.pages import QUEUE, subject_at
@@ -44,10 +44,10 @@ def test_a_row_says_how_it_stands() -> None:
     one = heard()
     assert one.row(100.0)[2:] == (None, None, "", {}, {})
     one.took({QUEUE: 7.0})
-    one.failed(Fault.MALFORMED, "bad\nthing" + "x" * 500)
+    one.failed(ScrapeFault.MALFORMED, "bad\nthing" + "x" * 500)
     row = one.row(105.0)
     assert row.readings == {QUEUE: Reading(7.0, 5.0)}
-    assert (row.age, row.fault) == (5.0, Fault.MALFORMED)
+    assert (row.age, row.fault) == (5.0, ScrapeFault.MALFORMED)
     assert row.detail.startswith("bad?thing")
     assert len(row.detail) == MAX_DETAIL
     one.took({QUEUE: math.nan})
@@ -61,7 +61,7 @@ def test_attempts_are_counted() -> None:
     one = heard(outcomes=outcomes)
     one = Heard(one.subject, one.source, lambda: 0.0, outcomes)
     one.took({})
-    one.failed(Fault.TIMEOUT)
+    one.failed(ScrapeFault.TIMEOUT)
     assert outcomes == {("app", ""): 1, ("app", "timeout"): 1}
 
 
@@ -70,7 +70,7 @@ def test_only_news_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     one = heard()
     for _ in range(3):
-        one.failed(Fault.WRONG_KEY, "00ff")
+        one.failed(ScrapeFault.WRONG_KEY, "00ff")
     for _ in range(3):
         one.took({QUEUE: -1.0})
     assert caplog.messages == [
@@ -94,5 +94,5 @@ async def test_a_source_that_fails_is_tried_again(
     with suppress(asyncio.CancelledError):
         await watching
     assert source.watches >= 2
-    assert one.row(0.0).fault is Fault.INTERNAL
+    assert one.row(0.0).fault is ScrapeFault.INTERNAL
     assert "ValueError" in caplog.text

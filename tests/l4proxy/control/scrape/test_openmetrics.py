@@ -18,9 +18,9 @@ from l4proxy.agent.telemetry import Board, Traffic, open_telemetry
 from l4proxy.config.telemetry import CAPACITY, DEFAULT_SERIES, OpenMetricsSettings
 from l4proxy.control.scrape import openmetrics
 from l4proxy.control.scrape.claims import Refused
-from l4proxy.control.scrape.connection import client_context
+from l4proxy.control.scrape.connection import page_context
 from l4proxy.control.scrape.openmetrics import OpenMetrics, PageSource
-from l4proxy.control.scrape.source import BadTelemetry, Fault, Subject
+from l4proxy.control.scrape.source import BadTelemetry, ScrapeFault, Subject
 from l4proxy.scaling.report import MEMORY, REQUESTS, MetricName
 from l4proxy.series import parse_series
 from routing import Address, BackendName, PoolName
@@ -82,7 +82,7 @@ async def test_an_attested_backend_shows_the_key_that_it_has_proved(
         subject = subject_at(
             backend.address, attested=True, key=lambda: key_in(certificate.chain.read_bytes())
         )
-        source = PageSource(settings(), client_context(), "secret")
+        source = PageSource(settings(), page_context(), "secret")
         heard = await watched(source, subject, 2)
     assert heard.found[:2] == [{QUEUE: 7.0}] * 2
     assert backend.connections == 1
@@ -93,8 +93,8 @@ async def test_another_key_is_refused_before_it_hears_anything(certificate: Cert
     """Not even the question, and no token."""
     async with exporter(always(answer_of(PAGE)), certificate.context()) as backend:
         subject = subject_at(backend.address, attested=True, key=lambda: b"\1" * 32)
-        heard = await watched(PageSource(settings(), client_context(), "secret"), subject)
-    assert heard.faults[0] == (Fault.WRONG_KEY, key_in(certificate.chain.read_bytes()).hex())
+        heard = await watched(PageSource(settings(), page_context(), "secret"), subject)
+    assert heard.faults[0] == (ScrapeFault.WRONG_KEY, key_in(certificate.chain.read_bytes()).hex())
     assert backend.questions == []
 
 
@@ -102,7 +102,7 @@ async def test_a_backend_without_proof_is_not_even_dialled() -> None:
     """It has no key that it could show."""
     async with exporter(always(answer_of(PAGE))) as backend:
         heard = await watched(pinned(), subject_at(backend.address, attested=True))
-    assert heard.faults[0] == (Fault.UNATTESTED, "")
+    assert heard.faults[0] == (ScrapeFault.UNATTESTED, "")
     assert backend.connections == 0
 
 
@@ -117,30 +117,30 @@ async def test_a_kept_connection_ends_with_the_trust_in_its_key(certificate: Cer
         again = await watched(source, subject)
         asked = len(heard.found)
     assert asked
-    assert (again.found, again.faults[0][0]) == ([], Fault.WRONG_KEY)
+    assert (again.found, again.faults[0][0]) == ([], ScrapeFault.WRONG_KEY)
 
 
 async def test_authorities_know_backends_by_their_names(certificate: Certificate) -> None:
     """One whose certificate is for somebody else is refused."""
     async with exporter(always(answer_of(PAGE)), certificate.context()) as backend:
         heard = await watched(pinned(ca=str(certificate.chain)), subject_at(backend.address))
-    assert heard.faults[0][0] is Fault.TLS
+    assert heard.faults[0][0] is ScrapeFault.TLS
     assert "CERTIFICATE_VERIFY_FAILED" in heard.faults[0][1]
 
 
 @pytest.mark.parametrize(
     ("answers", "fault"),
     [
-        ([answer_of(b"", b"HTTP/1.1 503 No")], Fault.REFUSED),
-        ([answer_of(b"", b"HTTP/1.1 302 Found\r\nLocation: /")], Fault.REFUSED),
-        ([b"SSH-2.0-OpenSSH\r\n\r\n"], Fault.MALFORMED),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n"], Fault.TOO_LONG),
-        ([b"HTTP/1.1 200 OK\r\n\r\nqueue 7\n"], Fault.MALFORMED),
-        ([b""], Fault.UNREACHABLE),
-        ([b"x" * 100_000], Fault.TOO_LONG),
+        ([answer_of(b"", b"HTTP/1.1 503 No")], ScrapeFault.REFUSED),
+        ([answer_of(b"", b"HTTP/1.1 302 Found\r\nLocation: /")], ScrapeFault.REFUSED),
+        ([b"SSH-2.0-OpenSSH\r\n\r\n"], ScrapeFault.MALFORMED),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n"], ScrapeFault.TOO_LONG),
+        ([b"HTTP/1.1 200 OK\r\n\r\nqueue 7\n"], ScrapeFault.MALFORMED),
+        ([b""], ScrapeFault.UNREACHABLE),
+        ([b"x" * 100_000], ScrapeFault.TOO_LONG),
     ],
 )
-async def test_what_is_no_page_is_a_fault(answers: list[bytes], fault: Fault) -> None:
+async def test_what_is_no_page_is_a_fault(answers: list[bytes], fault: ScrapeFault) -> None:
     """Each with its own name; nothing is read out of it."""
     async with exporter(always(*answers)) as backend:
         heard = await watched(plain(), subject_at(backend.address))
@@ -150,13 +150,15 @@ async def test_what_is_no_page_is_a_fault(answers: list[bytes], fault: Fault) ->
 async def test_nobody_there_is_a_fault() -> None:
     """A port that nobody listens at."""
     heard = await watched(plain(), subject_at(Address("127.0.0.1", free_port())))
-    assert heard.faults[0][0] is Fault.UNREACHABLE
+    assert heard.faults[0][0] is ScrapeFault.UNREACHABLE
 
 
 async def test_a_unix_socket_has_no_page_of_its_own() -> None:
     """Unless the configuration says where it is."""
     heard = await watched(plain(), subject_at(Address("/run/app.sock", 0)))
-    assert heard.faults == [(Fault.UNREACHABLE, "a unix socket has no host: write it into the url")]
+    assert heard.faults == [
+        (ScrapeFault.UNREACHABLE, "a unix socket has no host: write it into the url")
+    ]
 
 
 async def test_a_backend_that_never_ends_is_given_up(certificate: Certificate) -> None:
@@ -170,7 +172,7 @@ async def test_a_backend_that_never_ends_is_given_up(certificate: Certificate) -
 
     async with exporter(drip) as backend:
         heard = await watched(plain(timeout="100ms"), subject_at(backend.address))
-    assert heard.faults[0] == (Fault.TIMEOUT, "")
+    assert heard.faults[0] == (ScrapeFault.TIMEOUT, "")
 
 
 async def test_a_server_that_closes_what_it_kept_is_asked_anew() -> None:
@@ -194,7 +196,7 @@ async def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
     """They would be taken for the next answer."""
     async with exporter(always(answer_of(PAGE) + answer_of(b"queue 9\n"))) as backend:
         heard = await watched(plain(), subject_at(backend.address))
-    assert (heard.found, heard.faults[0][0]) == ([], Fault.MALFORMED)
+    assert (heard.found, heard.faults[0][0]) == ([], ScrapeFault.MALFORMED)
 
 
 async def test_a_large_page_waits_for_room_and_comes_whole() -> None:
@@ -271,7 +273,7 @@ async def test_a_client_certificate_is_shown(certificate: Certificate, tmp_path:
         heard = await watched(source, subject)
         refused = await watched(pinned(), subject)
     assert heard.found[0] == {QUEUE: 7.0}
-    assert refused.faults[0][0] in {Fault.TLS, Fault.UNREACHABLE}
+    assert refused.faults[0][0] in {ScrapeFault.TLS, ScrapeFault.UNREACHABLE}
 
 
 async def test_the_agent_is_understood(tmp_path: Path) -> None:
@@ -297,7 +299,7 @@ async def test_the_agent_is_understood(tmp_path: Path) -> None:
     for found in heard.found:
         assert (found[CAPACITY], found[REQUESTS]) == (40.0, Refused.ABSENT)
         assert isinstance(found[MEMORY], float)
-    assert refused.faults[0] == (Fault.REFUSED, "status 403")
+    assert refused.faults[0] == (ScrapeFault.REFUSED, "status 403")
 
 
 async def test_a_backend_that_has_proved_itself_is_asked_without_delay(
@@ -315,5 +317,5 @@ async def test_a_backend_that_has_proved_itself_is_asked_without_delay(
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-    assert {fault for fault, _ in heard.faults} == {Fault.UNATTESTED}
+    assert {fault for fault, _ in heard.faults} == {ScrapeFault.UNATTESTED}
     assert heard.found[0] == {QUEUE: 7.0}

@@ -1,6 +1,6 @@
 """What stands between sources and the balancer."""
 
-from l4proxy.control.scrape.source import Fault
+from l4proxy.control.scrape.source import ScrapeFault
 from routing import Address
 from tests.l4proxy.control.scrape.pages import subject_at
 
@@ -17,4 +17,4 @@ def test_a_subject_has_proved_nothing_unless_somebody_says_so() -> None:
 
 def test_faults_are_labels() -> None:
     """Of metrics: small letters, and no blanks."""
-    assert all(fault.value.replace("_", "").isalpha() for fault in Fault)
+    assert all(fault.value.replace("_", "").isalpha() for fault in ScrapeFault)

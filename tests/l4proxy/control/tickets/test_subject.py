@@ -9,9 +9,9 @@ from l4proxy.control.tickets.subject import (
     EVERY_SECONDS,
     LASTING_SECONDS,
     RETRY_SECONDS,
-    Standing,
     Subject,
     TicketRules,
+    TicketStanding,
 )
 from l4proxy.control.tickets.visit import LASTING, Approach, TicketFault
 from routing import Address, BackendName, PoolName
@@ -38,7 +38,7 @@ def test_a_backend_that_shows_names_is_asked_at_the_usual_pace() -> None:
     """Names, their layout and what the interview came to are kept."""
     known = subject()
     take(known, WELL, 5.0)
-    assert known.standing == Standing(None, 5.0, "TLSv1.3", resumed=True)
+    assert known.standing == TicketStanding(None, 5.0, "TLSv1.3", resumed=True)
     assert known.layouts == {PLAIN}
     assert known.pause() == EVERY_SECONDS
 
