@@ -17,10 +17,13 @@ from l4proxy.telemetry.metrics import exposition
 # the browser send that name.
 _OUR_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
+RELOAD = "/api/v1/reload"
+"""Where the configuration is read again."""
+
 # A pool and one backend of it; a backend, its pool in front if need be, and what is done to it.
 _BACKEND = re.compile(r"/api/v1/pools/([^/]+)/backends/([^/]+)")
 _POSTED = re.compile(
-    r"/api/v1/backends/((?:[^/]+/)?[^/]+)/(drain|undrain|activate)|/api/v1/revocations"
+    r"/api/v1/backends/((?:[^/]+/)?[^/]+)/(drain|undrain|activate)|/api/v1/revocations|" + RELOAD
 )
 _WRITES = {"PUT": _BACKEND, "DELETE": _BACKEND, "POST": _POSTED}
 
@@ -42,7 +45,7 @@ def written(request: web.BaseRequest) -> re.Match[str] | None:
     """Return what a request would change; None: it is a read.
 
     For PUT and DELETE these are a pool and a backend, for POST a backend and `drain`, `undrain` or
-    `activate`; None and None where something is revoked.
+    `activate`; None and None where something is revoked, or everything is read again.
     """
     pattern = _WRITES.get(request.method)
     return None if pattern is None else pattern.fullmatch(request.path)

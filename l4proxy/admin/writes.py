@@ -6,6 +6,7 @@
     POST /api/v1/backends/{name}/undrain
     POST /api/v1/backends/{name}/activate
     POST /api/v1/revocations                     {"revoke": ["key:9c1b…"]}
+    POST /api/v1/reload
 
 To repeat one changes nothing more. A change is answered when every worker decides by it.
 """
@@ -21,7 +22,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from l4proxy.admin.pages import answer, written
+from l4proxy.admin.pages import RELOAD, answer, written
 from l4proxy.admin.replies import Handler, failure, reply
 from l4proxy.config.addresses import parse_backend_address
 from l4proxy.config.attestation import read_revocation
@@ -46,12 +47,18 @@ _DRAIN = 'nothing, or a JSON object such as {"timeout": "30m"}'
 MAX_BODY_BYTES = 4_096
 """What a request may carry: an address and a number take fifty bytes."""
 
+
+class NotReloaded(Exception):
+    """The configuration cannot be put in force as it is now; the text is every mistake."""
+
+
 # The last one is the class of most others.
 _STATUSES: Mapping[type[Exception], int] = {
     BadValueError: 400,
     AlreadyThere: 409,
     Ambiguous: 409,
     Drained: 409,
+    NotReloaded: 422,
     TooMany: 507,
     TooManyBackends: 507,
     TooManyRevocations: 507,
@@ -97,8 +104,31 @@ class Revoking:
     in_force: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The configuration was read again.
+
+    Attributes:
+        changed: The keys whose values are others now, such as `routes` or `pools.app`.
+        version: Of the snapshot that holds it.
+        in_force: Whether all workers decide by that; if not yet, they will.
+    """
+
+    changed: tuple[str, ...]
+    version: int = 0
+    in_force: bool = False
+
+
 class Changes(Protocol):
     """What can be changed of a balancer."""
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again.
+
+        Raises:
+            NotReloaded: It cannot be put in force, and nothing has changed.
+        """
+        ...
 
     async def revoke(self, found: Sequence[Revocation]) -> Revoking:
         """Refute backends that have any of these, from now on.
@@ -164,8 +194,6 @@ def writer(balancer: Balancer, changes: Changes) -> Handler:
         if balancer.stopping:
             return failure(503, "the daemon is stopping: nothing is changed any more")
         try:
-            if request.method == "POST" and what[1] is None:
-                return await _revoke(changes, await _body(request))
             if request.method == "POST":
                 return await _post(changes, request, what[1], what[2])
             if request.method == "DELETE":
@@ -182,9 +210,12 @@ def writer(balancer: Balancer, changes: Changes) -> Handler:
 
 
 async def _post(
-    changes: Changes, request: web.BaseRequest, called: str, action: str
+    changes: Changes, request: web.BaseRequest, called: str | None, action: str
 ) -> web.Response:
     body = await _body(request) or b"{}"
+    if called is None:
+        whole = _reload if request.path == RELOAD else _revoke
+        return await whole(changes, body)
     if action == "drain":
         change = await changes.drain_backend(called, _timeout(body))
     else:
@@ -195,6 +226,13 @@ async def _post(
     left = None if change.deadline is None else max(0.0, change.deadline - time.monotonic())
     deadline = None if left is None else round(left, 1)
     return _told(change, {"draining": change.draining, "deadline": deadline})
+
+
+async def _reload(changes: Changes, body: bytes) -> web.Response:
+    _object(body, "nothing", frozenset())
+    done = await changes.reload()
+    document = {"changed": done.changed, "snapshot": done.version, "in_force": done.in_force}
+    return reply(document, 200 if done.in_force else 202)
 
 
 async def _revoke(changes: Changes, body: bytes) -> web.Response:

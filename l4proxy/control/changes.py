@@ -3,11 +3,11 @@
 Or after a while, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from l4proxy.admin.writes import Change, Revoking
+from l4proxy.admin.writes import Change, Reloaded, Revoking
 from l4proxy.control.membership import Member
 from l4proxy.control.plan import Cells
 from l4proxy.control.publisher import Publisher
@@ -15,14 +15,29 @@ from l4proxy.control.roster import Roster
 from l4proxy.revocation import Revocation
 from routing import BackendName, PoolName
 
-_Done = TypeVar("_Done", Change, Revoking)
+_Done = TypeVar("_Done", Change, Reloaded, Revoking)
 
 
 class Changes:
     """Makes the changes that the API asks for."""
 
-    def __init__(self, roster: Roster, cells: Cells, publisher: Publisher) -> None:
-        """Change nothing yet."""
+    def __init__(
+        self,
+        roster: Roster,
+        cells: Cells,
+        publisher: Publisher,
+        reload: Callable[[], tuple[str, ...]] = tuple,
+    ) -> None:
+        """Change nothing yet.
+
+        Args:
+            roster: Who exists.
+            cells: Where their connections are counted.
+            publisher: Knows what workers obey.
+            reload: Reads the configuration again and returns the keys that have changed, or
+                raises `NotReloaded`.
+        """
+        self._reload = reload
         self._roster = roster
         self._cells = cells
         self._publisher = publisher
@@ -75,6 +90,14 @@ class Changes:
             MembershipError: It cannot be done, and nothing has changed.
         """
         return await self._settled(Change(*self._roster.activate(called)))
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again; wait until workers obey it.
+
+        Raises:
+            NotReloaded: It cannot be put in force, and nothing has changed.
+        """
+        return await self._settled(Reloaded(self._reload()))
 
     async def revoke(self, found: Sequence[Revocation]) -> Revoking:
         """Refute backends that have any of these, from now on; wait until workers obey.

@@ -1,8 +1,8 @@
 """The supervisor: configuration in, workers kept running, questions answered.
 
 It binds the sockets, builds the snapshot and keeps every seat occupied; it never touches a client's
-byte. SIGHUP reads the configuration again, SIGTERM and SIGINT let what runs finish; a second one of
-these ends it at once.
+byte. SIGHUP, or the admin API, has it read the configuration again; SIGTERM and SIGINT let what
+runs finish; a second one of these ends it at once.
 """
 
 import asyncio
@@ -19,8 +19,9 @@ import uvloop
 
 from l4proxy.admin.pages import reader
 from l4proxy.admin.server import serve_admin
-from l4proxy.admin.writes import writer
+from l4proxy.admin.writes import NotReloaded, writer
 from l4proxy.config import Config, ConfigError, load_config
+from l4proxy.config.differences import differences
 from l4proxy.control.changes import Changes
 from l4proxy.control.listeners import UnixListener, bind
 from l4proxy.control.log_writer import CannotLog, DaemonLog
@@ -117,7 +118,7 @@ class Supervisor:
             for number in range(count)
         ]
         self._publisher = Publisher(self.seats, self.roster.changed, self._heard)
-        self.changes = Changes(self.roster, self._cells, self._publisher)
+        self.changes = Changes(self.roster, self._cells, self._publisher, self.reload)
         ground = Ground(self.roster, self.load, self._cells, self.totals, self.roster.telemetry)
         self.scaling = Scaling(ground, self._publisher)
         self.scaling.adopt(config, named.actuators)
@@ -147,10 +148,13 @@ class Supervisor:
         finally:
             self._close()
 
-    def reload(self) -> None:
-        """Read the configuration again and publish it whole; a mistake in it changes nothing.
+    def reload(self) -> tuple[str, ...]:
+        """Read the configuration again, publish it whole, and return the keys that have changed.
 
         The access log is opened anew in any case: whoever moved it away asks for that.
+
+        Raises:
+            NotReloaded: There is a mistake in it, and nothing has changed; it is logged.
         """
         try:
             config = self._load()
@@ -161,12 +165,18 @@ class Supervisor:
         except (ConfigError, TooMany, TooManyBackends, CannotLog, _NeedsRestart) as error:
             self.access_log.reopen()
             log.error("reload: nothing was changed:\n%s", error)  # noqa: TRY400 - not a bug of ours
-            return
+            raise NotReloaded(f"nothing was changed:\n{error}") from error
+        changed = differences(self.config, config)
         self.config, self._keys = config, named.keys
         self.roster.adopt(config, roll, named.policies, named.telemetry)
         self.scaling.adopt(config, named.actuators)
         self._refresh()
         log.info("reload: version %d", self.version)
+        return changed
+
+    def _hung_up(self) -> None:
+        with contextlib.suppress(NotReloaded):  # which has been logged
+            self.reload()
 
     def _load(self) -> Config:
         config = load_config(self._path)
@@ -253,7 +263,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         try:
             yield
         finally:

@@ -16,7 +16,7 @@ import pytest
 from l4proxy.admin.pages import reader
 from l4proxy.admin.replies import Handler
 from l4proxy.admin.server import serve_admin
-from l4proxy.admin.writes import MAX_BODY_BYTES, Change, Revoking, writer
+from l4proxy.admin.writes import MAX_BODY_BYTES, Change, NotReloaded, Reloaded, Revoking, writer
 from l4proxy.control.drains import find_member
 from l4proxy.control.lineup import Drained
 from l4proxy.control.listeners import UnixListener
@@ -70,6 +70,13 @@ class Changed(FakeBalancer):
         await asyncio.sleep(0)
         refuted = self.roster.attestor.revoke(found)
         return Revoking(refuted, version=4, in_force=self.in_force)
+
+    async def reload(self) -> Reloaded:
+        """Say that a pool has changed, or what keeps it from being done."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return Reloaded(("pools.app",), version=4, in_force=self.in_force)
 
     async def undrain_backend(self, called: str) -> Change:
         """Say that it is done."""
@@ -372,6 +379,7 @@ async def test_the_pages_are_there_too(tmp_path: Path) -> None:
         ("POST", "/api/v1/backends/a/undrain"),
         ("POST", "/api/v1/backends/a/activate"),
         ("POST", "/api/v1/revocations"),
+        ("POST", "/api/v1/reload"),
     ],
 )
 async def test_the_other_door_refuses_writes(tmp_path: Path, method: str, page: str) -> None:
@@ -380,3 +388,23 @@ async def test_the_other_door_refuses_writes(tmp_path: Path, method: str, page: 
         status, answer = await asyncio.to_thread(_ask, path, method, page, b"")
     assert status == 403
     assert "writes only over the unix socket" in str(answer["error"])
+
+
+@pytest.mark.parametrize(("in_force", "expected"), [(True, 200), (False, 202)])
+async def test_a_reload_says_what_has_changed(
+    tmp_path: Path, in_force: bool, expected: int
+) -> None:
+    """And whether all workers decide by it already."""
+    balancer = Changed()
+    balancer.in_force = in_force
+    found = await ask(balancer, tmp_path, "POST", "/api/v1/reload", b"")
+    assert found == (expected, {"changed": ["pools.app"], "snapshot": 4, "in_force": in_force})
+
+
+async def test_a_reload_that_cannot_be_says_why(tmp_path: Path) -> None:
+    """Every mistake; and it takes no body."""
+    balancer = Changed()
+    balancer.error = NotReloaded("config.yaml:1:1: this\nconfig.yaml:2:1: that")
+    status, found = await ask(balancer, tmp_path, "POST", "/api/v1/reload", b"")
+    assert (status, found) == (422, {"error": str(balancer.error)})
+    assert (await ask(balancer, tmp_path, "POST", "/api/v1/reload", {"a": 1}))[0] == 400

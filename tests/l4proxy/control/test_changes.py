@@ -75,3 +75,10 @@ async def test_a_backend_is_drained_undrained_and_activated() -> None:
         await scene.changes.activate_backend("none")
     with pytest.raises(Ambiguous):
         await scene.changes.activate_backend("a")
+
+
+async def test_a_reload_is_settled_as_any_change() -> None:
+    """What has changed is what the supervisor says; here nobody publishes it."""
+    scene = Scene()
+    done = await scene.changes.reload()
+    assert (done.changed, done.in_force) == ((), False)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from l4proxy.admin.writes import NotReloaded
 from l4proxy.config import ConfigError, load_config
 from l4proxy.control import plan as plan_module
 from l4proxy.control import publisher
@@ -132,7 +133,8 @@ async def test_a_reload_that_cannot_be_changes_nothing(
     async with running(path) as supervisor:
         config, snapshot = supervisor.config, supervisor.snapshot
         rewrite(path, PLAIN.replace(old, new).replace('"127.0.0.1:1"', '"10.0.0.9:9"'))
-        supervisor.reload()
+        with pytest.raises(NotReloaded, match=said):
+            supervisor.reload()
         assert said in caplog.text
         assert (supervisor.config, supervisor.snapshot) == (config, snapshot)
         assert supervisor.version == 1
@@ -148,7 +150,8 @@ async def test_a_reload_without_cells_changes_nothing(
 
     async with running(path) as supervisor:
         monkeypatch.setattr(Cells, "check", fail)
-        supervisor.reload()
+        with pytest.raises(NotReloaded):
+            supervisor.reload()
         assert "nothing was changed:\nfound 4097 backends" in caplog.text
         assert supervisor.version == 1
 
@@ -159,7 +162,8 @@ async def test_a_file_that_is_gone_changes_nothing(
     """A reload without a file is told, and the balancer goes on."""
     async with running(path) as supervisor:
         remove(path)
-        supervisor.reload()
+        with pytest.raises(NotReloaded):
+            supervisor.reload()
         assert "reload: nothing was changed" in caplog.text
         assert supervisor.ready
 
@@ -326,10 +330,12 @@ async def test_the_access_log_is_opened_anew_whatever_the_configuration_says(
     async with running(path) as supervisor:
         log.rename(tmp_path / "moved")
         rewrite(path, "nonsense")
-        supervisor.reload()
+        with pytest.raises(NotReloaded):
+            supervisor.reload()
         await until(log.exists)
         rewrite(path, f"{PLAIN}access_log: {tmp_path}\n")
-        supervisor.reload()
+        with pytest.raises(NotReloaded):
+            supervisor.reload()
         assert supervisor.version == 1
 
 
@@ -404,7 +410,8 @@ async def test_policies_are_loaded_anew_or_nothing_is_changed(
         assert before
         assert not supervisor.snapshot.pools.pools[APP].backends[0].trusted
         policy.write_text("accept: 5\n", encoding="utf-8")
-        supervisor.reload()
+        with pytest.raises(NotReloaded):
+            supervisor.reload()
         assert "reload: nothing was changed" in caplog.text
         assert f"{policy}:1:9: accept: found 5" in caplog.text
         assert (asked(), supervisor.version) == (before, 1)
@@ -439,7 +446,8 @@ async def test_keys_are_loaded_anew_or_nothing_is_changed(
 
         assert key() == RoutingKeys([old])
         file.chmod(0o640)
-        supervisor.reload()
+        with pytest.raises(NotReloaded):
+            supervisor.reload()
         assert "reload: nothing was changed" in caplog.text
         assert "found mode 0640" in caplog.text
         assert (key(), supervisor.version) == (RoutingKeys([old]), 1)
