@@ -10,7 +10,6 @@ import logging
 import math
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from l4proxy.config import Config
@@ -18,8 +17,8 @@ from l4proxy.control.attesting.attestor import Attestor, Surroundings
 from l4proxy.control.attesting.policies import Policies
 from l4proxy.control.attesting.subject import AttestationRules
 from l4proxy.control.dials import DialFeed
-from l4proxy.control.discovery import Discovery, Statistics
-from l4proxy.control.discovery.sources import Source, make, source_of
+from l4proxy.control.discovery import Statistics
+from l4proxy.control.discovery.watches import Watches
 from l4proxy.control.drains import find_member
 from l4proxy.control.found import Found
 from l4proxy.control.lineup import Lineup
@@ -39,20 +38,6 @@ from routing import HOLD_SECONDS, BackendName, PoolName
 from routing.health import Verdict
 
 log = logging.getLogger(__name__)
-
-DISCOVERY_RETRY_SECONDS = 5.0
-"""How long a source rests in which a bug of ours has come up."""
-
-_Key = tuple[PoolName, SourceName]
-
-
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """A source and the task that watches it."""
-
-    source: Source
-    discovery: Discovery
-    task: asyncio.Task[None]
 
 
 class Roster:
@@ -104,7 +89,7 @@ class Roster:
         self._since: dict[MemberKey, float] = {}
         self._returned: dict[MemberKey, float] = {}
         self._asked: dict[PoolName, float] = {}
-        self._watches: dict[_Key, _Watch] = {}
+        self._watches = Watches(self._discovered)
         self._group: asyncio.TaskGroup | None = None
         self._watch()
 
@@ -292,16 +277,11 @@ class Roster:
 
     def discoveries(self) -> Iterator[tuple[PoolName, SourceName, Statistics]]:
         """Yield what each source of discovery has seen."""
-        for (pool, source), watch in self._watches.items():
-            yield pool, source, watch.discovery.statistics()
+        return self._watches.statistics()
 
     def complete(self, pool: PoolName) -> bool:
         """Return whether every source of a pool's backends has answered since it is watched."""
-        answered = {
-            (name, source)
-            for name, source, found in self.discoveries()
-            if found.age is not None or found.addresses
-        }
+        answered = self._watches.answered()
         return all(key in answered for key in self.roll.sources() if key[0] == pool)
 
     # -------------------------------------------------------------------------------------------
@@ -334,30 +314,12 @@ class Roster:
 
     def _discover(self) -> None:
         """Bring the tasks of discovery in line with the configuration."""
-        if self._group is None:
-            return
-        wanted = {key: source_of(each) for key, each in self.roll.sources().items()}
-        for key, watch in list(self._watches.items()):
-            if wanted.get(key) != watch.source:
-                watch.task.cancel()
-                del self._watches[key]
-        for key in wanted.keys() - self._watches.keys():
-            discovery = make(wanted[key])
-            name = f"discovery {key[0]}: {key[1]}"
-            task = self._group.create_task(self._keep_watching(key, discovery), name=name)
-            self._watches[key] = _Watch(wanted[key], discovery, task)
+        if self._group is not None:
+            self._watches.settle(self.roll.sources(), self._group)
 
-    async def _keep_watching(self, key: _Key, discovery: Discovery) -> None:
-        def changed(found: Collection[Found]) -> None:
-            self.roll.discovered(*key, found)
-            self._watch()
-
-        while True:
-            try:
-                await discovery.watch(changed)
-            except Exception:  # a directory that finds a bug of ours must not end the balancer
-                log.exception("discovery for pool %s: %s", *key)
-                await asyncio.sleep(DISCOVERY_RETRY_SECONDS)
+    def _discovered(self, pool: PoolName, source: SourceName, found: Collection[Found]) -> None:
+        self.roll.discovered(pool, source, found)
+        self._watch()
 
     async def _look_at_dials(self) -> None:
         """Hear from workers as often as they report."""

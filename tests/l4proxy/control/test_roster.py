@@ -12,7 +12,7 @@ import pytest
 from l4proxy.config import Config, parse_config
 from l4proxy.control import roster as module
 from l4proxy.control.attesting.policies import Policies, load_policies
-from l4proxy.control.discovery import Changed, DnsDiscovery, DnsStatistics
+from l4proxy.control.discovery import Changed, DnsDiscovery, DnsStatistics, watches
 from l4proxy.control.found import Phase
 from l4proxy.control.membership import AlreadyThere, Member, TooMany, Unknown
 from l4proxy.control.roll import UnknownPool
@@ -228,7 +228,7 @@ async def test_a_bug_in_discovery_ends_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The traceback is in the log, the source is asked again after a rest."""
-    monkeypatch.setattr(module, "DISCOVERY_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(watches, "DISCOVERY_RETRY_SECONDS", 0.01)
     real = DnsDiscovery.watch
     failures = iter([ZeroDivisionError()])
 
