@@ -19,9 +19,12 @@ PATTERNS = ("sni/[a-z]*.py", "routing/[a-z]*.py", "l4proxy/dataplane/[a-z]*.py")
 BESIDE = ("first_flight", "limits", "refusal", "shared_load", "shared_sessions", "snapshot")
 """Of `l4proxy`, what those hold in their hands."""
 
-INTERPRETED = {"sni/server_name.py"}
+INTERPRETED = {"sni/server_name.py", "l4proxy/dataplane/stream.py"}
 """Modules that stay as they are: mypyc has no subclass of str, and a name is parsed once, then
-remembered. So do `__init__` and `__main__`: what they say runs once."""
+remembered; the other says why itself. So do `__init__` and `__main__`: what they say runs once."""
+
+SOCKETS = "l4proxy/dataplane/_stream"
+"""The one module that is written in C: system calls without what Python's socket wraps around."""
 
 GROUP = "l4proxy.compiled"
 """Where the machine code of all modules is: the file beside each source only leads there."""
@@ -61,7 +64,7 @@ def _modules(root: Path) -> list[str]:
 def _compile(folder: Path, modules: list[str]) -> list[Path]:
     # Only here: an ordinary build has neither.
     from mypyc.build import mypycify  # noqa: PLC0415 - see above
-    from setuptools import Distribution  # noqa: PLC0415 - see above
+    from setuptools import Distribution, Extension  # noqa: PLC0415 - see above
 
     options = ["--config-file=", f"--cache-dir={folder / 'types'}", "--ignore-missing-imports"]
     extensions = mypycify(
@@ -71,6 +74,7 @@ def _compile(folder: Path, modules: list[str]) -> list[Path]:
         target_dir=str(folder / "c"),
         group_name=GROUP,
     )
+    extensions.append(Extension(SOCKETS.replace("/", "."), [f"{SOCKETS}.c"]))
     command = Distribution({"name": "l4proxy", "ext_modules": extensions}).get_command_obj(
         "build_ext"
     )

@@ -11,7 +11,6 @@ waits is a thing of its own (preread, dial, relay, linger) that calls back here.
 
 import errno
 from random import random
-from socket import SocketType
 from typing import assert_never
 
 from l4proxy.dataplane import counters as names
@@ -26,6 +25,7 @@ from l4proxy.dataplane.preread import Preread, read_now
 from l4proxy.dataplane.relay import Ending, Owner, Relay
 from l4proxy.dataplane.room import Peer, Room
 from l4proxy.dataplane.sessions import Session
+from l4proxy.dataplane.stream import Stream
 from l4proxy.first_flight import FirstFlight
 from l4proxy.limits import DIAL_ATTEMPTS, REPLAY_BYTES
 from l4proxy.proxy_protocol import HeaderRejected, IpEndpoint, ProxyHeader
@@ -71,7 +71,7 @@ class Connection(Owner):
     _dialling: Dialling
     _sources: list[str]
 
-    def __init__(self, room: Room, sock: SocketType, peer: Peer) -> None:
+    def __init__(self, room: Room, sock: Stream, peer: Peer) -> None:
         """Take over a client's accepted socket, which this connection closes."""
         settings = room.snapshot.settings
         self._room = room

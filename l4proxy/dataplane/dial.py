@@ -15,6 +15,7 @@ from socket import SocketType
 from typing import Final, Protocol
 
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine, Watcher
+from l4proxy.dataplane.stream import Stream, unconnected
 from l4proxy.limits import SOURCE_ATTEMPTS, UNIX_RETRY_SECONDS
 from l4proxy.snapshot import Dialling
 from routing import Address
@@ -22,7 +23,7 @@ from routing import Address
 _BIND_ADDRESS_NO_PORT: Final = 24  # linux/in.h; the socket module has no name for it before 3.12
 _NEW: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _CONNECTING: Final = {0, errno.EINPROGRESS}
-_TCP, _NODELAY = socket.IPPROTO_TCP, socket.TCP_NODELAY
+_TCP, _NODELAY, _QUICKACK = socket.IPPROTO_TCP, socket.TCP_NODELAY, socket.TCP_QUICKACK
 _UNIX, _VSOCK = int(socket.AF_UNIX), int(socket.AF_VSOCK)
 
 _KEPT_TARGETS: Final = 8_192  # every backend of a large configuration
@@ -42,7 +43,7 @@ class Dialled:
 
     __slots__ = ("registered", "sock", "unsent")
 
-    def __init__(self, sock: SocketType, unsent: bytes, *, registered: bool) -> None:
+    def __init__(self, sock: Stream, unsent: bytes, *, registered: bool) -> None:
         self.sock: Final = sock
         self.unsent: Final = unsent
         self.registered: Final = registered
@@ -144,13 +145,16 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
         dialler.dialled(Dialled(sock, call.words[sent:], registered=False))
 
 
-def _socket(family: int, source: str | None) -> SocketType:
-    sock = SocketType(family, _NEW, 0)
+def _socket(family: int, source: str | None) -> Stream:
     if family is _UNIX or family is _VSOCK:
-        return sock
+        return SocketType(family, _NEW, 0)
+    sock = unconnected(family)
     # The client's writes pass as they come: held back for an acknowledgement (Nagle), the second of
     # two small ones was measured to take 44 ms.
     sock.setsockopt(_TCP, _NODELAY, 1)
+    # The last packet of the handshake waits for the hello, which goes out with it: one less for
+    # the network, this kernel and the backend's.
+    sock.setsockopt(_TCP, _QUICKACK, 0)
     if source is not None:
         # The port is chosen at connect, unique only for its destination: without this flag one
         # source address would give 28,000 connections to all backends together (ip(7)).
@@ -179,7 +183,7 @@ class _Waiting(Watcher):
 
     __slots__ = ("_call", "_dialler", "_engine", "_give_up_at", "_sock", "deadline", "scheduled")
 
-    def __init__(self, engine: Engine, sock: SocketType, call: Call, dialler: Dialler) -> None:
+    def __init__(self, engine: Engine, sock: Stream, call: Call, dialler: Dialler) -> None:
         self._engine = engine
         self._sock = sock
         self._call = call

@@ -10,18 +10,21 @@ import os
 import select
 import socket
 from abc import ABC, abstractmethod
-from socket import SocketType
 from typing import Final, Self
 
 from l4proxy.dataplane.backlog import Backlog, Kept
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine, Watcher
 from l4proxy.dataplane.send_buffer import room
+from l4proxy.dataplane.stream import Stream
 from l4proxy.limits import BULK_READ_BYTES, READS_PER_TURN, RELAY_BUFFER_BYTES
 
 _BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 
-READ_ON: Final = select.EPOLLRDHUP
+READ_ON: Final = select.EPOLLRDHUP | select.EPOLLPRI
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
+
+_END: Final = select.EPOLLRDHUP
+_INTERNET: Final = {socket.AF_INET, socket.AF_INET6}
 
 _BUFFER: Final = bytearray(BULK_READ_BYTES)
 """Shared by all relays of this process: nothing stays in it beyond one read and its send."""
@@ -35,12 +38,13 @@ _SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 class Joint(ABC):
     """What a direction tells: the relay that joins it to its peer."""
 
-    __slots__ = ("active_at", "backlog", "deadline", "discarding", "engine")
+    __slots__ = ("active_at", "backlog", "born_at", "deadline", "discarding", "engine")
 
     engine: Engine
     backlog: Backlog
     deadline: float
     active_at: float
+    born_at: float
     discarding: "Direction | None"
 
     @abstractmethod
@@ -105,7 +109,7 @@ class Direction(Watcher, Kept):
 
     peer: Self
 
-    def __init__(self, relay: Joint, source: SocketType, sink: SocketType) -> None:
+    def __init__(self, relay: Joint, source: Stream, sink: Stream) -> None:
         """Make an idle direction; the relay joins it to its peer and registers its source."""
         self._relay = relay
         self.source = source
@@ -149,6 +153,7 @@ class Direction(Watcher, Kept):
         Args:
             events: With EPOLLRDHUP the end of file is behind the data, with nothing to announce it
                 again; without it a short read has emptied the source, and new data is a new edge.
+                With EPOLLPRI a read may be short that has not: it stops at urgent data (tcp(7)).
         """
         left = READS_PER_TURN
         while left > 0:
@@ -174,11 +179,26 @@ class Direction(Watcher, Kept):
             if sent != received:
                 self._keep(bytes(data[sent:]))
                 return
-            if received < self._size and not events & READ_ON:
+            if received < self._size and (not events & READ_ON or self._ends_here(events)):
                 self._size = RELAY_BUFFER_BYTES
                 return
             self._measure(received)
         self._relay.engine.again(self)
+
+    def _ends_here(self, events: int) -> bool:
+        """Pass the end on if a short read has taken all before it: no other read need find it.
+
+        Who was joined in this very turn may hear what a descriptor of the same number was told.
+        """
+        relay = self._relay
+        if (
+            events & READ_ON != _END
+            or relay.born_at >= relay.engine.now
+            or self.source.family not in _INTERNET
+        ):
+            return False
+        relay.source_ended(self)
+        return True
 
     def _measure(self, received: int) -> None:
         """Read more at once after a full read, as far as the sink takes all: nothing is kept."""

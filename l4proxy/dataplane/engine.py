@@ -11,8 +11,8 @@ import select
 import time
 from typing import Final, Protocol
 
-READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
-"""Interest of a socket that we read: data, or the peer's end."""
+READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
+"""Interest of a socket that we read: data, urgent data among them, or the peer's end."""
 
 WRITABLE: Final = READABLE | select.EPOLLOUT
 """Interest of a socket that also waits for room to write, or for its connect to finish."""

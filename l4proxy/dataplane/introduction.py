@@ -1,11 +1,11 @@
 """Telling a backend who its client is: the PROXY header that goes before the hello."""
 
 import secrets
-from socket import SocketType
 from typing import NamedTuple
 
 from l4proxy.dataplane.addresses import packed
 from l4proxy.dataplane.room import Peer
+from l4proxy.dataplane.stream import Stream
 from l4proxy.proxy_protocol import IpEndpoint, ProxyHeader, encode_v1, encode_v2
 from l4proxy.snapshot import ProxyVersion
 from sni import ClientHello
@@ -27,7 +27,7 @@ class Origin(NamedTuple):
     unique_id: str
 
 
-def origin_of(sock: SocketType, peer: Peer, header: ProxyHeader | None) -> Origin:
+def origin_of(sock: Stream, peer: Peer, header: ProxyHeader | None) -> Origin:
     """Return the origin of a client.
 
     Args:

@@ -9,17 +9,17 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from socket import SocketType
 from typing import Final
 
 from l4proxy.dataplane.engine import NEVER, READABLE, Engine, Watcher
+from l4proxy.dataplane.stream import Stream
 from l4proxy.limits import LINGER_SECONDS, READS_PER_TURN, RELAY_BUFFER_BYTES
 
 _BUFFER: Final = bytearray(RELAY_BUFFER_BYTES)
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-def reset(sock: SocketType) -> None:
+def reset(sock: Stream) -> None:
     """Make the coming close send a reset; vsock has none, and its close is an end."""
     if sock.family == socket.AF_VSOCK:
         return  # it would take no structure as an option either
@@ -33,7 +33,7 @@ class Linger(Watcher):
     __slots__ = ("_ended", "_engine", "_sock", "deadline", "scheduled")
 
     def __init__(
-        self, engine: Engine, sock: SocketType, ended: Callable[[Exception | None], None]
+        self, engine: Engine, sock: Stream, ended: Callable[[Exception | None], None]
     ) -> None:
         """Take the socket over; `start` begins. `ended` hears of an error nobody foresaw."""
         self._engine = engine

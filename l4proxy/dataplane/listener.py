@@ -2,13 +2,12 @@
 
 import errno
 import select
-import socket
 from socket import SocketType
 from typing import Final, Protocol
 
-from l4proxy.dataplane.addresses import packed
 from l4proxy.dataplane.engine import NEVER, Engine, Watcher
 from l4proxy.dataplane.spare import Spare
+from l4proxy.dataplane.stream import Stream, accept
 from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG, EXHAUSTED_SECONDS
 
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -26,10 +25,10 @@ class Host(Protocol):
     def vacancies(self) -> int:
         """Return how many more connections may be opened; none: 0 or less."""
 
-    def client_accepted(self, sock: SocketType, address: bytes, port: int, number: int) -> None:
+    def client_accepted(self, sock: Stream, address: bytes, port: int, number: int) -> None:
         """Take over a socket, with the peer's packed address, accepted by listener `number`."""
 
-    def client_turned_away(self, sock: SocketType, address: bytes, number: int) -> None:
+    def client_turned_away(self, sock: Stream, address: bytes, number: int) -> None:
         """Reset and close a client that there is no descriptor for."""
 
     def accept_paused(self, why: str) -> None:
@@ -52,7 +51,6 @@ class Listener(Watcher):
         "_engine",
         "_exhausted_at",
         "_exhausted_since",
-        "_family",
         "_host",
         "_number",
         "_sock",
@@ -66,7 +64,6 @@ class Listener(Watcher):
         self._engine = engine
         self._sock = sock
         self._host = host
-        self._family = sock.family
         self._batch = 1
         self._exhausted_since = self._exhausted_at = -NEVER
         self.deadline = NEVER
@@ -108,8 +105,7 @@ class Listener(Watcher):
 
     def _accept(self) -> bool:
         try:
-            # What socket.accept() calls, without its wrapper object; typeshed does not know it.
-            fd, name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+            stream, address, port = accept(self._sock)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -118,8 +114,7 @@ class Listener(Watcher):
                 return False
             return True  # the client was gone before we came (ECONNABORTED and its like)
         self._exhausted_at = -NEVER
-        sock = SocketType(self._family, socket.SOCK_STREAM, 0, fd)
-        self._host.client_accepted(sock, packed(name[0]), name[1], self._number)
+        self._host.client_accepted(stream, address, port, self._number)
         return True
 
     def _run_out(self, code: int) -> None:
@@ -135,9 +130,8 @@ class Listener(Watcher):
     def _turn_one_away(self) -> None:
         self._host.spare.give_up()
         try:
-            fd, name = self._sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - as above
-            sock = SocketType(self._family, socket.SOCK_STREAM, 0, fd)
-            self._host.client_turned_away(sock, packed(name[0]), self._number)
+            stream, address, _ = accept(self._sock)
+            self._host.client_turned_away(stream, address, self._number)
         except OSError:
             return  # it has gone, or another process was quicker than we
         finally:

@@ -5,13 +5,14 @@ turn its clients away. Each is decided again every moment, and refused when its 
 """
 
 from collections import Counter
-from socket import MSG_DONTWAIT, MSG_PEEK, SocketType
+from socket import MSG_DONTWAIT, MSG_PEEK
 from typing import Final
 
 from l4proxy.dataplane.counters import PARKED, UNPARKED, Counters
 from l4proxy.dataplane.engine import NEVER, Engine
 from l4proxy.dataplane.holds import Held
 from l4proxy.dataplane.sessions import client_key
+from l4proxy.dataplane.stream import Stream
 from routing import Hold, PoolName
 
 MAX_PARKED: Final = 256
@@ -87,10 +88,10 @@ class Parking:
             del self._clients[key]
 
 
-def has_left(sock: SocketType) -> bool:
+def has_left(sock: Stream) -> bool:
     """Return whether a client that has nothing to say yet has hung up, or was reset."""
     try:
-        return not sock.recv(1, MSG_PEEK | MSG_DONTWAIT)
+        return not sock.recv_into(bytearray(1), 1, MSG_PEEK | MSG_DONTWAIT)
     except BlockingIOError:
         return False
     except OSError:

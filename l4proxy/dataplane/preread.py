@@ -5,10 +5,10 @@ a byte a second is cut like one that sends none.
 """
 
 import socket
-from socket import SocketType
 from typing import Final, Protocol
 
 from l4proxy.dataplane.engine import NEVER, READABLE, Engine, Watcher
+from l4proxy.dataplane.stream import Stream
 from l4proxy.first_flight import Flight, FlightEvent
 from l4proxy.limits import RELAY_BUFFER_BYTES
 from l4proxy.proxy_protocol import HeaderRejected
@@ -40,7 +40,7 @@ class Host(Protocol):
         """End: reading raised an error nobody foresaw."""
 
 
-def read_now(sock: SocketType, flight: Flight) -> int:
+def read_now(sock: Stream, flight: Flight) -> int:
     """Feed what the socket holds to the reader; return how many bytes, 0 also at the end of file.
 
     Raises:
@@ -63,7 +63,7 @@ class Preread(Watcher):
     __deletable__ = ("_flight",)  # for mypyc: what `del` may take away
     __slots__ = ("_engine", "_flight", "_host", "_sock", "deadline", "scheduled")
 
-    def __init__(self, engine: Engine, sock: SocketType, flight: Flight, host: Host) -> None:
+    def __init__(self, engine: Engine, sock: Stream, flight: Flight, host: Host) -> None:
         """Prepare to read; `start` begins."""
         self._engine = engine
         self._sock = sock

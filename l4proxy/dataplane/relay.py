@@ -11,13 +11,13 @@ import fcntl
 import socket
 import termios
 from enum import StrEnum
-from socket import SocketType
 from typing import Final, Protocol
 
 from l4proxy.dataplane.backlog import Backlog
 from l4proxy.dataplane.direction import READ_ON, Direction, Joint
 from l4proxy.dataplane.engine import NEVER, READABLE, Engine
 from l4proxy.dataplane.linger import reset
+from l4proxy.dataplane.stream import Stream
 from l4proxy.limits import LINGER_SECONDS, RESET_DELIVERY_SECONDS, SETTLED_SECONDS
 from l4proxy.snapshot import Timeouts
 
@@ -94,7 +94,6 @@ class Relay(Joint):
 
     __deletable__ = ("upstream", "downstream")  # for mypyc: what `del` may take away
     __slots__ = (
-        "_born_at",
         "_ending",
         "_limit",
         "_owner",
@@ -108,7 +107,7 @@ class Relay(Joint):
         "upstream",
     )
 
-    def __init__(self, room: Room, client: SocketType, backend: SocketType, owner: Owner) -> None:
+    def __init__(self, room: Room, client: Stream, backend: Stream, owner: Owner) -> None:
         """Join two connected sockets; nothing moves before `start`."""
         self.engine = room.engine
         self.backlog = room.backlog
@@ -119,7 +118,7 @@ class Relay(Joint):
         self.downstream = Direction(self, backend, client)
         self.upstream.peer = self.downstream
         self.downstream.peer = self.upstream
-        self.active_at = self._born_at = self.engine.now
+        self.active_at = self.born_at = self.engine.now
         self.discarding: Direction | None = None
         self.resetting: Direction | None = None
         self._ending = Ending.COMPLETE
@@ -173,7 +172,7 @@ class Relay(Joint):
         half_closed = self.upstream.delivered or self.downstream.delivered
         timeouts = self._timeouts
         due = self.active_at + (timeouts.half_closed if half_closed else timeouts.idle)
-        over = self._born_at + timeouts.lifetime
+        over = self.born_at + timeouts.lifetime
         self.deadline = min(due, over)
         if due <= now:
             self._end(Ending.HALF_CLOSED if half_closed else Ending.IDLE)
@@ -298,7 +297,7 @@ class Relay(Joint):
         self._owner.backend_silent(self)
         return True
 
-    def _take_over(self, sock: SocketType, direction: Direction) -> None:
+    def _take_over(self, sock: Stream, direction: Direction) -> None:
         self.engine.hand_over(sock.fileno(), direction)
         # What came before, such as an answer with the accept, has had its edge already.
         self.engine.again(direction)
@@ -309,7 +308,7 @@ class Relay(Joint):
             if sock.family not in _WITHOUT_TCP:
                 _watch_peer(sock, self._timeouts)
 
-    def _close(self, sock: SocketType) -> None:
+    def _close(self, sock: Stream) -> None:
         self.engine.forget(sock.fileno())
         sock.close()
 
@@ -333,7 +332,7 @@ class Relay(Joint):
         self.discarding = self.resetting = None
 
 
-def _unacknowledged(sock: SocketType) -> int:
+def _unacknowledged(sock: Stream) -> int:
     """Return the bytes that the peer may still acknowledge (SIOCOUTQ, tcp(7))."""
     if sock.family == socket.AF_VSOCK:
         return 0  # most kernels do not count; an end of it comes behind every byte, and no reset
@@ -346,7 +345,7 @@ def _unacknowledged(sock: SocketType) -> int:
     return count[0]
 
 
-def _watch_peer(sock: SocketType, timeouts: Timeouts) -> None:
+def _watch_peer(sock: Stream, timeouts: Timeouts) -> None:
     """Let the kernel find out that a peer is gone: idle (keepalive) or with data under way."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(timeouts.keepalive))

@@ -2,8 +2,9 @@
 
 import socket
 import struct
-from socket import SocketType
 from typing import Final
+
+from l4proxy.dataplane.stream import Stream
 
 _SO_MEMINFO: Final = 55  # asm-generic/socket.h; the socket module has no name for it
 _read_meminfo: Final = struct.Struct("12xI4xI").unpack_from  # SK_MEMINFO_SNDBUF, _WMEM_QUEUED
@@ -16,7 +17,7 @@ of its own, the kernel's bookkeeping takes nearly as much as they do."""
 _COUNTED: Final = {socket.AF_INET, socket.AF_INET6}
 
 
-def room(sock: SocketType) -> int:
+def room(sock: Stream) -> int:
     """Return how many bytes a send would take at once, or fewer; 0 where nobody can tell.
 
     Nobody but the caller sends on it, so the room stays until he does: acknowledgements only make

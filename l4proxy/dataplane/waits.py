@@ -1,10 +1,10 @@
 """Hellos that wait for a decision: for a ticket's name (`holds`) or for a backend (`parking`)."""
 
-from socket import SocketType
 from typing import Protocol
 
 from l4proxy.dataplane.holds import Held, Holds
 from l4proxy.dataplane.parking import Parking, has_left
+from l4proxy.dataplane.stream import Stream
 from routing import Hold, HoldReason
 
 
@@ -40,7 +40,7 @@ class Waits:
         elif not self.holds.hold(connection, asked):
             connection.find_backend(may_hold=False, may_park=True)
 
-    def over(self, connection: Waiting, sock: SocketType) -> None:
+    def over(self, connection: Waiting, sock: Stream) -> None:
         """Decide for a hello whose wait is over; nobody is asked for a client that has left."""
         self.holds.release(connection)
         try:

@@ -37,6 +37,7 @@ from l4proxy.dataplane.places import Places
 from l4proxy.dataplane.room import Peer, Room
 from l4proxy.dataplane.sessions import Sessions
 from l4proxy.dataplane.spare import Spare
+from l4proxy.dataplane.stream import Stream
 from l4proxy.dataplane.waits import Waits
 from l4proxy.limits import (
     DOWN_FRAME_BYTES,
@@ -163,7 +164,7 @@ class Worker(Room, Host):
             settings.connections - self.load.open_connections(),
         )
 
-    def client_accepted(self, sock: SocketType, address: bytes, port: int, number: int) -> None:
+    def client_accepted(self, sock: Stream, address: bytes, port: int, number: int) -> None:
         """Begin a connection."""
         settings = self.snapshot.settings
         entrance = settings.entrances[number]
@@ -180,13 +181,11 @@ class Worker(Room, Host):
         except Exception as error:  # noqa: BLE001 - the boundary: one connection fails, not the rest
             connection.on_failure(error)
 
-    def client_turned_away(self, sock: SocketType, address: bytes, number: int) -> None:
+    def client_turned_away(self, sock: Stream, address: bytes, number: int) -> None:
         """Reset and close a client that there is no descriptor for."""
         self._turn_away(sock, address, number, LocalReason.NO_DESCRIPTORS)
 
-    def _turn_away(
-        self, sock: SocketType, address: bytes, number: int, reason: LocalReason
-    ) -> None:
+    def _turn_away(self, sock: Stream, address: bytes, number: int, reason: LocalReason) -> None:
         """Reset a client at once; it is counted, and logged, as every connection is."""
         self.counters.add(names.ACCEPTED)
         self.counters.add(names.REFUSED, reason.value)

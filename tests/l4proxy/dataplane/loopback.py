@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from l4proxy.dataplane.engine import Engine
+from l4proxy.dataplane.stream import Stream
 
 PATIENCE_SECONDS = 10.0
 """How long a test waits for what must come; nothing is judged by it."""
@@ -109,7 +110,7 @@ def quiet(engine: Engine, turns: int = 8) -> None:
         engine.turn(0.001)
 
 
-def undelivered(sock: socket.SocketType) -> int:
+def undelivered(sock: Stream) -> int:
     """Bytes that the other kernel has not acknowledged, the end of file counted as one."""
     count = array.array("i", [0])
     fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)

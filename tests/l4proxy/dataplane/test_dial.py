@@ -378,7 +378,7 @@ def test_a_failure_found_by_the_send_is_told(
 ) -> None:
     """Whether the first send finds it or a later one: one outcome, the socket closed."""
     sock = Scripted(*[BlockingIOError() for _ in range(waits)], error)
-    monkeypatch.setattr("l4proxy.dataplane.dial.SocketType", lambda *_: sock)
+    monkeypatch.setattr("l4proxy.dataplane.dial.unconnected", lambda *_: sock)
     dialler = Dialler()
     dial(engine, call(443), dialler)
     for _ in range(waits):
@@ -393,7 +393,7 @@ def test_an_error_of_the_dialler_ends_the_dial(
 ) -> None:
     """An unforeseen error behind a connect that waited goes to the dialler; nothing stays open."""
     sock = Scripted(BlockingIOError(), len(HELLO))
-    monkeypatch.setattr("l4proxy.dataplane.dial.SocketType", lambda *_: sock)
+    monkeypatch.setattr("l4proxy.dataplane.dial.unconnected", lambda *_: sock)
     error = RuntimeError("a bug")
     dialler = Dialler(error)
     dial(engine, call(443), dialler)

@@ -1,6 +1,7 @@
 """Accepting: in batches that adapt, never without room, and never in a spin."""
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,6 +11,7 @@ import pytest
 from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.listener import Listener
 from l4proxy.dataplane.spare import Spare
+from l4proxy.dataplane.stream import Stream
 from l4proxy.limits import ACCEPT_PAUSE_SECONDS, ACCEPTS_PER_TURN, BACKLOG, EXHAUSTED_SECONDS
 from tests.l4proxy.dataplane.loopback import Clock, open_descriptors, quiet
 
@@ -22,7 +24,7 @@ class Host:
 
     def __init__(self, room: int = 1_000_000) -> None:
         self.room = room
-        self.clients: list[socket.SocketType] = []
+        self.clients: list[Stream] = []
         self.addresses: list[bytes] = []
         self.ports: list[int] = []
         self.numbers: list[int] = []
@@ -35,16 +37,14 @@ class Host:
         """How much room is left."""
         return self.room - len(self.clients)
 
-    def client_accepted(
-        self, sock: socket.SocketType, address: bytes, port: int, number: int
-    ) -> None:
+    def client_accepted(self, sock: Stream, address: bytes, port: int, number: int) -> None:
         """Note the client."""
         self.clients.append(sock)
         self.addresses.append(address)
         self.ports.append(port)
         self.numbers.append(number)
 
-    def client_turned_away(self, sock: socket.SocketType, address: bytes, number: int) -> None:
+    def client_turned_away(self, sock: Stream, address: bytes, number: int) -> None:
         """Close the client, and note it."""
         sock.close()
         self.turned_away.append((address, number))
@@ -120,7 +120,8 @@ def test_a_client_is_accepted_with_its_address(
     assert client.getsockname()[:2] == found.name[:2]
     assert found.host.addresses == [socket.inet_pton(client.family, address)]
     assert len(found.host.addresses[0]) == packed
-    assert found.host.ports == [client.getpeername()[1]]
+    with socket.socket(fileno=os.dup(client.fileno())) as same:
+        assert found.host.ports == [same.getpeername()[1]]
     assert found.host.numbers == [NUMBER]
 
 

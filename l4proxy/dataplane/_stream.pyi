@@ -1,0 +1,6 @@
+from socket import SocketType
+
+from l4proxy.dataplane.stream import Stream
+
+def accept(listener: SocketType, /) -> tuple[Stream, bytes, int]: ...
+def unconnected(family: int, /) -> Stream: ...
