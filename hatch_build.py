@@ -19,12 +19,13 @@ PATTERNS = ("sni/[a-z]*.py", "routing/[a-z]*.py", "l4proxy/dataplane/[a-z]*.py")
 BESIDE = ("first_flight", "limits", "refusal", "shared_load", "shared_sessions", "snapshot")
 """Of `l4proxy`, what those hold in their hands."""
 
-INTERPRETED = {"sni/server_name.py", "l4proxy/dataplane/stream.py"}
+INTERPRETED = {"sni/server_name.py", "l4proxy/dataplane/stream.py", "l4proxy/dataplane/epoll.py"}
 """Modules that stay as they are: mypyc has no subclass of str, and a name is parsed once, then
-remembered; the other says why itself. So do `__init__` and `__main__`: what they say runs once."""
+remembered; the others lead to what is written in C. So do `__init__` and `__main__`: what they say
+runs once."""
 
-SOCKETS = "l4proxy/dataplane/_stream"
-"""The one module that is written in C: system calls without what Python's socket wraps around."""
+IN_C = ("l4proxy/dataplane/_stream", "l4proxy/dataplane/_epoll")
+"""What is written in C: system calls, without what Python's modules do around them for others."""
 
 GROUP = "l4proxy.compiled"
 """Where the machine code of all modules is: the file beside each source only leads there."""
@@ -74,7 +75,7 @@ def _compile(folder: Path, modules: list[str]) -> list[Path]:
         target_dir=str(folder / "c"),
         group_name=GROUP,
     )
-    extensions.append(Extension(SOCKETS.replace("/", "."), [f"{SOCKETS}.c"]))
+    extensions += [Extension(name.replace("/", "."), [f"{name}.c"]) for name in IN_C]
     command = Distribution({"name": "l4proxy", "ext_modules": extensions}).get_command_obj(
         "build_ext"
     )

@@ -166,6 +166,26 @@ stream_recv_into(Stream *self, PyObject *const *args, Py_ssize_t count)
     return received < 0 ? failed() : PyLong_FromSsize_t(received);
 }
 
+/* Bytes of a first flight, as many as the worker's buffer takes in the pure build. */
+#define MOST_BYTES_AT_ONCE 65536
+
+static PyObject *
+stream_recv(Stream *self, PyObject *const *args, Py_ssize_t count)
+{
+    static char buffer[MOST_BYTES_AT_ONCE]; /* under the interpreter's lock from read to copy */
+    if (!counted("recv", count, 1, 2))
+        return NULL;
+    Py_ssize_t size = PyLong_AsSsize_t(args[0]);
+    int flags = as_flags(args, count, 1);
+    if ((size == -1 || flags == -1) && PyErr_Occurred())
+        return NULL;
+    if (size < 0 || size > MOST_BYTES_AT_ONCE)
+        return PyErr_Format(PyExc_ValueError, "found bufsize %zd, expected up to %d", size,
+                            MOST_BYTES_AT_ONCE);
+    ssize_t received = recv(self->fd, buffer, (size_t)size, flags | MSG_DONTWAIT);
+    return received < 0 ? failed() : PyBytes_FromStringAndSize(buffer, received);
+}
+
 static PyObject *
 stream_send(Stream *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -314,6 +334,8 @@ stream_dealloc(Stream *self)
 static PyMethodDef stream_methods[] = {
     {"recv_into", (PyCFunction)(void (*)(void))stream_recv_into, METH_FASTCALL,
      "recv_into(buffer, nbytes=0, flags=0, /): as socket.recv_into."},
+    {"recv", (PyCFunction)(void (*)(void))stream_recv, METH_FASTCALL,
+     "recv(bufsize, flags=0, /): as socket.recv."},
     {"send", (PyCFunction)(void (*)(void))stream_send, METH_FASTCALL,
      "send(data, flags=0, /): as socket.send, and never with a signal."},
     {"connect_ex", (PyCFunction)stream_connect_ex, METH_O,

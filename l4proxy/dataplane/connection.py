@@ -22,7 +22,7 @@ from l4proxy.dataplane.introduction import introduce, origin_of
 from l4proxy.dataplane.linger import Linger, reset
 from l4proxy.dataplane.observing import Sighting
 from l4proxy.dataplane.preread import Preread, read_now
-from l4proxy.dataplane.relay import Ending, Owner, Relay
+from l4proxy.dataplane.relay import LABELS, Ending, Owner, Relay
 from l4proxy.dataplane.room import Peer, Room
 from l4proxy.dataplane.sessions import Session
 from l4proxy.dataplane.stream import Stream
@@ -273,7 +273,7 @@ class Connection(Owner):
         self._sighting = room.observer.sight(self._forward, self._hello, self._client)
         if not self._replayable:
             del self._flight, self._hello
-        relay = Relay(room, self._sock, dialled.sock, self)
+        relay = Relay(room.engine, room.backlog, self._sock, dialled.sock, self)
         relay.watch(client=self._watched, backend=dialled.registered)
         relay.start(self._timeouts)
         room.closing.opened(self._forward.backend.index, relay)
@@ -322,9 +322,10 @@ class Connection(Owner):
             self._room.counters.forwarded(self._forward)
         up, down = relay.upstream.count, relay.downstream.count
         self._room.counters.copied(self._forward, up, down)
-        self._room.counters.add(names.ENDED, ending.value)
+        label = LABELS[ending]
+        self._room.counters.add(names.ENDED, label)
         if self._record is not None:
-            self._log(Outcome("ended", ending.value, up, down))
+            self._log(Outcome("ended", label, up, down))
         if not up and self._session is not None:
             # No handshake ends without a word of the client behind its hello: there was no session,
             # and whoever says hello from many addresses must not fill a pool with them.

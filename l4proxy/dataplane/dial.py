@@ -23,8 +23,12 @@ from routing import Address
 _BIND_ADDRESS_NO_PORT: Final = 24  # linux/in.h; the socket module has no name for it before 3.12
 _NEW: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _CONNECTING: Final = {0, errno.EINPROGRESS}
-_TCP, _NODELAY, _QUICKACK = socket.IPPROTO_TCP, socket.TCP_NODELAY, socket.TCP_QUICKACK
-_UNIX, _VSOCK = int(socket.AF_UNIX), int(socket.AF_VSOCK)
+_TCP: Final = socket.IPPROTO_TCP
+_NODELAY: Final = socket.TCP_NODELAY
+_QUICKACK: Final = socket.TCP_QUICKACK
+_UNIX: Final = int(socket.AF_UNIX)
+_VSOCK: Final = int(socket.AF_VSOCK)
+_SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 _KEPT_TARGETS: Final = 8_192  # every backend of a large configuration
 
@@ -123,7 +127,7 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
         return
     code = sock.connect_ex(name)
     if code not in _CONNECTING:
-        if code == errno.EAGAIN and sock.family == socket.AF_UNIX:
+        if code == errno.EAGAIN and sock.family == _UNIX:
             # A Unix socket whose backlog is full says so at once, never when it has room again.
             _Waiting(engine, sock, call, dialler).start_retrying()
             return
@@ -135,7 +139,7 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
         _Waiting(engine, sock, call, dialler).start()
         return
     try:
-        sent = sock.send(call.words, socket.MSG_NOSIGNAL)
+        sent = sock.send(call.words, _SEND)
     except BlockingIOError:
         _Waiting(engine, sock, call, dialler).start()
     except OSError as error:
@@ -201,7 +205,7 @@ class _Waiting(Watcher):
 
     def on_ready(self, _events: int) -> None:
         try:
-            sent = self._sock.send(self._call.words, socket.MSG_NOSIGNAL)
+            sent = self._sock.send(self._call.words, _SEND)
         except BlockingIOError:
             return
         except OSError as error:

@@ -23,6 +23,7 @@ _BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 READ_ON: Final = select.EPOLLRDHUP | select.EPOLLPRI
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
 
+_TOLD: Final = READ_ON | _BROKEN
 _END: Final = select.EPOLLRDHUP
 _INTERNET: Final = {socket.AF_INET, socket.AF_INET6}
 
@@ -192,7 +193,7 @@ class Direction(Watcher, Kept):
         """
         relay = self._relay
         if (
-            events & READ_ON != _END
+            events & _TOLD != _END
             or relay.born_at >= relay.engine.now
             or self.source.family not in _INTERNET
         ):

@@ -11,6 +11,8 @@ import select
 import time
 from typing import Final, Protocol
 
+from l4proxy.dataplane.epoll import epoll
+
 READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
 """Interest of a socket that we read: data, urgent data among them, or the peer's end."""
 
@@ -88,7 +90,7 @@ class Engine:
 
     def __init__(self) -> None:
         """Create the epoll instance; `close` releases it."""
-        self._epoll = select.epoll()
+        self._epoll = epoll()
         self._watchers: dict[int, Watcher] = {}
         self._timers: list[tuple[float, int, Timed]] = []
         self._young: set[Timed] = set()

@@ -91,7 +91,7 @@ class Parking:
 def has_left(sock: Stream) -> bool:
     """Return whether a client that has nothing to say yet has hung up, or was reset."""
     try:
-        return not sock.recv_into(bytearray(1), 1, MSG_PEEK | MSG_DONTWAIT)
+        return not sock.recv(1, MSG_PEEK | MSG_DONTWAIT)
     except BlockingIOError:
         return False
     except OSError:

@@ -14,8 +14,7 @@ from l4proxy.limits import RELAY_BUFFER_BYTES
 from l4proxy.proxy_protocol import HeaderRejected
 from sni import NEED_DATA, HelloReceived, HelloRejected
 
-_BUFFER: Final = bytearray(RELAY_BUFFER_BYTES)
-_VIEW: Final = memoryview(_BUFFER)
+_RECEIVE: Final = socket.MSG_DONTWAIT
 
 
 class Host(Protocol):
@@ -47,14 +46,14 @@ def read_now(sock: Stream, flight: Flight) -> int:
         OSError: The client reset the connection.
     """
     try:
-        received = sock.recv_into(_BUFFER, 0, socket.MSG_DONTWAIT)
+        received = sock.recv(RELAY_BUFFER_BYTES, _RECEIVE)
     except BlockingIOError:
         return 0
     if received:
-        flight.receive_data(bytes(_VIEW[:received]))
+        flight.receive_data(received)
     else:
         flight.receive_eof()
-    return received
+    return len(received)
 
 
 class Preread(Watcher):

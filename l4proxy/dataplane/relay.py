@@ -25,12 +25,15 @@ from l4proxy.snapshot import Timeouts
 _READING_TELLS: Final = {errno.EPIPE, errno.ENOTCONN}
 # What has neither keepalive nor a user timeout, nor anything else of TCP.
 _WITHOUT_TCP: Final = {socket.AF_UNIX, socket.AF_VSOCK}
+_WRITING: Final = socket.SHUT_WR
 _TCP_CLOSE: Final = 7
 """tcpi_state of a socket without a connection, the first byte of TCP_INFO (linux/tcp.h)."""
 
 
 class Ending(StrEnum):
     """How a relay ended; the values are metric labels."""
+
+    __hash__ = str.__hash__  # an enumeration's own is Python code, and one is hashed a connection
 
     COMPLETE = "complete"
     CLIENT_RESET = "client_reset"
@@ -43,6 +46,10 @@ class Ending(StrEnum):
     DRAINED = "drained"
     UNTRUSTED = "untrusted"
     FAILURE = "internal_failure"
+
+
+LABELS: Final = {ending: ending.value for ending in Ending}
+"""The values: a look-up here is a tenth of what an enumeration's own `value` costs."""
 
 
 class Owner(Protocol):
@@ -67,18 +74,6 @@ class Owner(Protocol):
 
     def relay_failed(self, error: Exception) -> None:
         """Report an error nobody foresaw; `relay_ended` follows."""
-
-
-class Room(Protocol):
-    """What a relay finds around it."""
-
-    @property
-    def engine(self) -> Engine:
-        """The loop that serves it."""
-
-    @property
-    def backlog(self) -> Backlog:
-        """The budget of bytes kept for slow readers."""
 
 
 class Relay(Joint):
@@ -107,10 +102,20 @@ class Relay(Joint):
         "upstream",
     )
 
-    def __init__(self, room: Room, client: Stream, backend: Stream, owner: Owner) -> None:
-        """Join two connected sockets; nothing moves before `start`."""
-        self.engine = room.engine
-        self.backlog = room.backlog
+    def __init__(
+        self, engine: Engine, backlog: Backlog, client: Stream, backend: Stream, owner: Owner
+    ) -> None:
+        """Join two connected sockets; nothing moves before `start`.
+
+        Args:
+            engine: The loop that serves them.
+            backlog: The budget of bytes kept for slow readers.
+            client: Whom the upstream direction reads from.
+            backend: Whom the downstream direction reads from.
+            owner: Is told of the end.
+        """
+        self.engine = engine
+        self.backlog = backlog
         self.client = client
         self.backend = backend
         self._owner = owner
@@ -217,7 +222,7 @@ class Relay(Joint):
             self._end(Ending.COMPLETE)
         else:
             try:
-                direction.sink.shutdown(socket.SHUT_WR)
+                direction.sink.shutdown(_WRITING)
             except OSError as error:
                 self.sink_broke(direction, error)
                 return
@@ -314,10 +319,11 @@ class Relay(Joint):
 
     def _end(self, ending: Ending) -> None:
         self.engine.cancel(self)
-        for direction in (self.upstream, self.downstream):
-            if direction.pending is not None:
-                # Bytes are given up: a clean end would pass what was delivered off as all.
-                reset(direction.sink)
+        # Bytes that are given up: a clean end would pass what was delivered off as all.
+        if self.upstream.pending is not None:
+            reset(self.backend)
+        if self.downstream.pending is not None:
+            reset(self.client)
         self._close(self.client)
         self._close(self.backend)
         self._owner.relay_ended(self, ending)

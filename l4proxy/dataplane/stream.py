@@ -30,6 +30,13 @@ class Stream(Protocol):
     def family(self) -> int:
         """The address family, such as `socket.AF_INET`."""
 
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Read at most `bufsize` bytes; none at the end.
+
+        Raises:
+            OSError: Nothing is there yet (`BlockingIOError`), or the connection broke.
+        """
+
     def recv_into(self, buffer: bytearray, nbytes: int = 0, flags: int = 0, /) -> int:
         """Read at most `nbytes` (0: as many as fit) into `buffer`; return how many, 0 at the end.
 

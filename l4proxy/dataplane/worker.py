@@ -91,6 +91,7 @@ class Worker(Room, Host):
         self.observer = Observer(self.engine, None if sessions.alone else channel, self.counters)
         self._departures = Departures()
         self._cells = load.row(row)
+        self._open = self._cells[TOTAL]  # written to the cell, not read: that would cost as much
         counted = Sessions(load.sessions_row(row), sessions)
         self.places = Places(self.engine, self._cells, counted)
         self._listeners: list[Listener] = []
@@ -135,7 +136,7 @@ class Worker(Room, Host):
                 self._listeners.pop().close()
             self._stopping = True
             self._curfew.start(timeout)
-        if not self._cells[TOTAL]:
+        if not self._open:
             self.engine.stop()
 
     def _apply(self, snapshot: Snapshot) -> None:
@@ -160,7 +161,7 @@ class Worker(Room, Host):
         """Return how many more connections may be opened, here and in all workers."""
         settings = self.snapshot.settings
         return min(
-            settings.worker_connections - self._cells[TOTAL],
+            settings.worker_connections - self._open,
             settings.connections - self.load.open_connections(),
         )
 
@@ -174,7 +175,8 @@ class Worker(Room, Host):
             self._turn_away(sock, address, number, LocalReason.CLIENT_LIMIT)
             return
         connection = Connection(self, sock, Peer(address, port, entrance))
-        self._cells[TOTAL] += 1
+        self._open += 1
+        self._cells[TOTAL] = self._open
         self.counters.add(names.ACCEPTED)
         try:
             connection.begin()
@@ -204,8 +206,9 @@ class Worker(Room, Host):
 
     def connection_ended(self) -> None:
         """Count one open connection less; the last one ends a worker that is stopping."""
-        self._cells[TOTAL] -= 1
-        if self._stopping and not self._cells[TOTAL]:
+        self._open -= 1
+        self._cells[TOTAL] = self._open
+        if self._stopping and not self._open:
             self.engine.stop()
 
     def forget_departed(self) -> None:

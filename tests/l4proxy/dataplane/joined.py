@@ -66,7 +66,7 @@ class Joined:
         self.counts = (0, 0)
         self._timeouts = timeouts
         self.room = room or around(engine)
-        self.relay = Relay(self.room, near_client, near_backend, self)
+        self.relay = Relay(self.room.engine, self.room.backlog, near_client, near_backend, self)
         engine.register(near_client.fileno(), READABLE, self.relay.upstream)
         engine.register(near_backend.fileno(), READABLE, self.relay.downstream)
         if start:

@@ -1,0 +1,214 @@
+/* epoll for the compiled build: the part of `select.epoll` that the engine uses, with its names,
+   arguments and results. What it leaves out is keyword arguments, and retrying when a signal
+   interrupts the wait: then nothing is ready, and the engine looks at its clock. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define MOST_EVENTS 1024 /* of one wait: 12 KiB of the stack; the engine asks for 256 */
+
+typedef struct {
+    PyObject_HEAD
+    int fd; /* -1: closed */
+} Epoll;
+
+static PyTypeObject *epoll_type;
+
+static PyObject *
+control(Epoll *self, int operation, PyObject *const *args, Py_ssize_t count, int with_events)
+{
+    if (count != 1 + with_events)
+        return PyErr_Format(PyExc_TypeError, "found %zd arguments, expected %d", count,
+                            1 + with_events);
+    long fd = PyLong_AsLong(args[0]);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    if (fd < 0 || fd > INT_MAX)
+        return PyErr_Format(PyExc_ValueError, "found descriptor %ld", fd);
+    struct epoll_event event = {.data.fd = (int)fd};
+    if (with_events) {
+        unsigned long events = PyLong_AsUnsignedLongMask(args[1]);
+        if (events == (unsigned long)-1 && PyErr_Occurred())
+            return NULL;
+        event.events = (uint32_t)events;
+    }
+    if (epoll_ctl(self->fd, operation, (int)fd, &event) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+epoll_register(Epoll *self, PyObject *const *args, Py_ssize_t count)
+{
+    return control(self, EPOLL_CTL_ADD, args, count, 1);
+}
+
+static PyObject *
+epoll_modify(Epoll *self, PyObject *const *args, Py_ssize_t count)
+{
+    return control(self, EPOLL_CTL_MOD, args, count, 1);
+}
+
+static PyObject *
+epoll_unregister(Epoll *self, PyObject *const *args, Py_ssize_t count)
+{
+    return control(self, EPOLL_CTL_DEL, args, count, 0);
+}
+
+/* Seconds as whole milliseconds, later rather than earlier, so that a deadline has passed then. */
+static int
+milliseconds(double seconds)
+{
+    if (seconds < 0)
+        return -1;
+    double found = ceil(seconds * 1000);
+    return found < INT_MAX ? (int)found : INT_MAX;
+}
+
+static PyObject *
+pair(const struct epoll_event *event)
+{
+    PyObject *fd = PyLong_FromLong(event->data.fd);
+    PyObject *events = PyLong_FromUnsignedLong(event->events);
+    PyObject *made = fd && events ? PyTuple_New(2) : NULL;
+    if (made == NULL) {
+        Py_XDECREF(fd);
+        Py_XDECREF(events);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(made, 0, fd);
+    PyTuple_SET_ITEM(made, 1, events);
+    return made;
+}
+
+static PyObject *
+epoll_poll(Epoll *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2)
+        return PyErr_Format(PyExc_TypeError, "poll: found %zd arguments, expected 2", count);
+    double timeout = PyFloat_AsDouble(args[0]);
+    long most = PyLong_AsLong(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (isnan(timeout) || most < 1 || most > MOST_EVENTS)
+        return PyErr_Format(PyExc_ValueError, "found timeout %R and maxevents %ld, expected up to %d",
+                            args[0], most, MOST_EVENTS);
+    struct epoll_event events[MOST_EVENTS];
+    int found;
+    Py_BEGIN_ALLOW_THREADS;
+    found = epoll_wait(self->fd, events, (int)most, milliseconds(timeout));
+    Py_END_ALLOW_THREADS;
+    if (found < 0) {
+        if (errno != EINTR)
+            return PyErr_SetFromErrno(PyExc_OSError);
+        if (PyErr_CheckSignals() < 0)
+            return NULL;
+        found = 0;
+    }
+    PyObject *list = PyList_New(found);
+    for (int at = 0; list != NULL && at < found; at++) {
+        PyObject *made = pair(&events[at]);
+        if (made == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, at, made);
+    }
+    return list;
+}
+
+static PyObject *
+epoll_close(Epoll *self, PyObject *Py_UNUSED(ignored))
+{
+    int fd = self->fd;
+    self->fd = -1;
+    if (fd >= 0 && close(fd) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+epoll_fileno(Epoll *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLong(self->fd);
+}
+
+static PyObject *
+epoll_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    if (PyTuple_GET_SIZE(args) || (keywords != NULL && PyDict_GET_SIZE(keywords)))
+        return PyErr_Format(PyExc_TypeError, "epoll: expected no arguments");
+    Epoll *made = (Epoll *)type->tp_alloc(type, 0);
+    if (made == NULL)
+        return NULL;
+    made->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (made->fd < 0) {
+        Py_DECREF(made);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return (PyObject *)made;
+}
+
+static void
+epoll_dealloc(Epoll *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (self->fd >= 0)
+        close(self->fd);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef epoll_methods[] = {
+    {"register", (PyCFunction)(void (*)(void))epoll_register, METH_FASTCALL,
+     "register(fd, events, /): tell of these events of a descriptor."},
+    {"modify", (PyCFunction)(void (*)(void))epoll_modify, METH_FASTCALL,
+     "modify(fd, events, /): tell of these instead, what is so already included."},
+    {"unregister", (PyCFunction)(void (*)(void))epoll_unregister, METH_FASTCALL,
+     "unregister(fd, /): tell no more of a descriptor."},
+    {"poll", (PyCFunction)(void (*)(void))epoll_poll, METH_FASTCALL,
+     "poll(timeout, maxevents, /): a list of (fd, events), after `timeout` seconds an empty one."},
+    {"close", (PyCFunction)epoll_close, METH_NOARGS,
+     "close(): once; a second close does nothing."},
+    {"fileno", (PyCFunction)epoll_fileno, METH_NOARGS,
+     "fileno(): the descriptor; -1 once it is closed."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot epoll_slots[] = {
+    {Py_tp_doc, (void *)"epoll(): descriptors, and which of them are ready."},
+    {Py_tp_new, epoll_new},
+    {Py_tp_dealloc, epoll_dealloc},
+    {Py_tp_methods, epoll_methods},
+    {0, NULL},
+};
+
+static PyType_Spec epoll_spec = {
+    .name = "l4proxy.dataplane._epoll.epoll",
+    .basicsize = sizeof(Epoll),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = epoll_slots,
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "l4proxy.dataplane._epoll",
+    .m_doc = "epoll for the compiled build; see l4proxy.dataplane.epoll.",
+    .m_size = -1, /* one interpreter has it: the worker */
+};
+
+PyMODINIT_FUNC
+PyInit__epoll(void)
+{
+    PyObject *module = PyModule_Create(&module_definition);
+    epoll_type = (PyTypeObject *)PyType_FromSpec(&epoll_spec);
+    if (module == NULL || epoll_type == NULL || PyModule_AddType(module, epoll_type) < 0) {
+        Py_CLEAR(module);
+    }
+    return module;
+}
