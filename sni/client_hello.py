@@ -3,7 +3,7 @@
 RFC 9846 §4.2.2. The readers index bytes themselves instead of moving a cursor, each index behind
 the comparison that bounds it: a hello of 517 bytes took 8.4 µs, peeker and records included, where
 the same reader on a cursor took 14. What most clients of a site say alike is parsed once and then
-remembered, which makes it 5.9 (CPython 3.11; ``benchmarks/hello_parse.py``).
+remembered, which makes it 5.4 (CPython 3.11; ``benchmarks/hello_parse.py``).
 """
 
 import struct
@@ -265,8 +265,9 @@ def _ambiguous(message: bytes, at: int) -> AmbiguousHello:
 
 
 def _server_name(body: bytes) -> ServerName | None:
-    if body in _names:
-        return _names[body]
+    found = _names.get(body)
+    if found is not None or body in _names:  # an address is remembered as None
+        return found
     return _remember(_names, MAX_REMEMBERED_NAMES, body, read_server_name(body))
 
 

@@ -44,7 +44,7 @@ def hello_in_one_record(wire: bytes, limits: HelloLimits) -> bytes | None:
     """Return the ClientHello message of a first record that holds exactly it, as most do.
 
     None says nothing about the bytes: HelloRecords reads every other split, and names the faults.
-    It would return the same message; this takes 0.4 µs where it takes 1.6.
+    It would return the same message; this takes 0.5 µs where it takes 1.6.
     """
     if len(wire) < _FIRST_HEADERS:
         return None
@@ -53,7 +53,8 @@ def hello_in_one_record(wire: bytes, limits: HelloLimits) -> bytes | None:
     if (
         (wire[0] << 8 | wire[1]) != _HANDSHAKE_RECORD
         or wire[5] != CLIENT_HELLO
-        or (wire[6] << 16 | wire[7] << 8 | wire[8]) != size - HANDSHAKE_HEADER
+        or wire[6]  # of a length of 24 bits, of which no record has room for more than 15
+        or (wire[7] << 8 | wire[8]) != size - HANDSHAKE_HEADER
         or size > LARGEST_FRAGMENT
         or end > limits.wire_bytes
         or end > len(wire)
