@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from sni import HelloPeeker, HelloReceived, ServerFlight
-from sni.server_name import MAX_REMEMBERED_NAMES
+from sni.client_hello import MAX_REMEMBERED_NAMES
 
 _CALLS = 1_000  # in a round: long against the clock's resolution
 _PRE_SHARED_KEY = 0x0029

@@ -26,7 +26,7 @@ def ja4(hello: ClientHello) -> str:
         MalformedHello: The signature algorithms, which routing does not read, are not well formed.
 
     """
-    _, ciphers, starts = split_client_hello(hello.message)
+    ciphers, starts = split_client_hello(hello.message)
     suites = _without_grease(numbers(ciphers, "cipher suites"))
     extensions = _without_grease(starts)
     version = max(_without_grease(hello.supported_versions), default=hello.legacy_version)

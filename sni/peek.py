@@ -24,8 +24,8 @@ class NeedData(Enum):
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
-class HelloReceived(NamedTuple):
-    """The hello is whole and well formed.
+class HelloReceived:
+    """The hello is whole and well formed. A plain class, since one is made for each connection.
 
     Attributes:
         hello: What it says.
@@ -35,9 +35,23 @@ class HelloReceived(NamedTuple):
 
     """
 
-    hello: ClientHello
-    wire_bytes: int
-    records: int
+    __slots__ = ("hello", "records", "wire_bytes")
+
+    def __init__(self, hello: ClientHello, wire_bytes: int, records: int) -> None:
+        self.hello: Final = hello
+        self.wire_bytes: Final = wire_bytes
+        self.records: Final = records
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, HelloReceived)
+            and self.hello == other.hello
+            and self.wire_bytes == other.wire_bytes
+            and self.records == other.records
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.hello, self.wire_bytes, self.records))
 
 
 class HelloRejected(NamedTuple):
@@ -78,14 +92,14 @@ class HelloPeeker:
 
         After a hello everything is kept for the replay; after a rejection nothing is.
         """
-        chunk = bytes(data)
+        chunk = data if isinstance(data, bytes) else bytes(data)
         if self._event is NEED_DATA:
             if not self._received:
                 message = hello_in_one_record(chunk, self._limits)
                 if message is not None:
                     event = self._event = _judge(message, RECORD_HEADER + len(message), 1)
-                    kept = None if isinstance(event, HelloReceived) else self._limits.wire_bytes
-                    self._received = chunk[:kept]
+                    whole = isinstance(event, HelloReceived)
+                    self._received = chunk if whole else chunk[: self._limits.wire_bytes]
                     return
             room = self._limits.wire_bytes - len(self._received)
             self._received = joined(self._received, chunk[:room])
@@ -109,7 +123,8 @@ class HelloPeeker:
     @property
     def received(self) -> bytes:
         """Everything received so far, unchanged, for the replay."""
-        return bytes(self._received)
+        received = self._received
+        return received if isinstance(received, bytes) else bytes(received)
 
     def _read(self) -> PeekEvent:
         records = self._records

@@ -1,6 +1,5 @@
 """TLS records to handshake bytes, over any split into segments and records (RFC 9846 §5.1)."""
 
-import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,10 +20,7 @@ RECORD_HEADER: Final = 5  # content type, version, length (RFC 9846 §5.1)
 LARGEST_FRAGMENT: Final = 0x4000  # 2**14 bytes of plaintext in one record
 # ContentType handshake, major version 3 (SSL 3.0 to TLS 1.3); the minor version is to be ignored.
 _HANDSHAKE_RECORD: Final = 0x1603
-# The record header without its minor version, and the handshake header.
 _FIRST_HEADERS: Final = RECORD_HEADER + HANDSHAKE_HEADER
-_read_first_headers: Final = struct.Struct(">HxHI").unpack_from
-_CLIENT_HELLO_OF_SIZE_0: Final = CLIENT_HELLO << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +44,17 @@ def hello_in_one_record(wire: bytes, limits: HelloLimits) -> bytes | None:
     """Return the ClientHello message of a first record that holds exactly it, as most do.
 
     None says nothing about the bytes: HelloRecords reads every other split, and names the faults.
-    It would return the same message; this takes 0.4 µs where it takes 1.6.
+    It would return the same message; this takes 0.5 µs where it takes 1.6.
     """
     if len(wire) < _FIRST_HEADERS:
         return None
-    record, size, handshake = _read_first_headers(wire)
+    size = wire[3] << 8 | wire[4]
     end = RECORD_HEADER + size
     if (
-        record != _HANDSHAKE_RECORD
-        or handshake != _CLIENT_HELLO_OF_SIZE_0 + size - HANDSHAKE_HEADER
+        (wire[0] << 8 | wire[1]) != _HANDSHAKE_RECORD
+        or wire[5] != CLIENT_HELLO
+        or wire[6]  # of a length of 24 bits, of which no record has room for more than 15
+        or (wire[7] << 8 | wire[8]) != size - HANDSHAKE_HEADER
         or size > LARGEST_FRAGMENT
         or end > limits.wire_bytes
         or end > len(wire)

@@ -8,9 +8,6 @@ from l4proxy.snapshot import Snapshot
 from routing import Client, Forward, Hold, OpenConnections, RefusalReason, Route, State, Why, decide
 from sni import AlertDescription, ClientHello, ServerName
 
-_TLS_1_2 = 0x0303
-_TLS_1_3 = 0x0304
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -54,18 +51,7 @@ class Destination:
 
 def where(question: Question, snapshot: Snapshot) -> Destination:
     """Answer for a balancer that has just started: no connection is open, no session is held."""
-    hello = ClientHello(
-        legacy_version=_TLS_1_2,
-        supported_versions=(_TLS_1_3, _TLS_1_2),
-        session_id=b"",
-        server_name=question.name,
-        alpn=question.alpn,
-        ticket=None,
-        psk_identities=(),
-        early_data=False,
-        ech=False,
-        message=b"",
-    )
+    hello = ClientHello(question.name, question.alpn)
     client = Client(ip_address(question.source).packed)
     route = _route(snapshot.pools.table.match(question.name, question.alpn))
     outcome = decide(hello, client, snapshot.pools, State(0.0, 0.0, OpenConnections()))

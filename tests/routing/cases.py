@@ -78,16 +78,11 @@ def hello(
 ) -> ClientHello:
     """A hello that asks for a name and offers what is given."""
     return ClientHello(
-        legacy_version=0x0303,
-        supported_versions=(0x0304,),
         session_id=session_id,
         server_name=None if server_name is None else ServerName.parse(server_name),
         alpn=alpn,
         ticket=ticket,
         psk_identities=tuple(PskIdentity(identity, age) for identity in psk),
-        early_data=False,
-        ech=False,
-        message=b"",
     )
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sni.client_hello import ClientHello, parse_client_hello
-from sni.errors import AmbiguousHello, HelloError, MalformedHello, UnexpectedMessage
+from sni.client_hello import MAX_REMEMBERED_NAMES, ClientHello, parse_client_hello
+from sni.errors import AmbiguousHello, BadServerName, HelloError, MalformedHello, UnexpectedMessage
 from sni.pre_shared_key import PskIdentity
 from tests.sni import hellos
 from tests.sni.hellos import Extension, Hello, hello, vector
@@ -17,42 +17,64 @@ NAME = hellos.server_name(b"app.example.com")
 PSK = hellos.pre_shared_key((b"x", 0))
 
 
+def _said(read: ClientHello) -> dict[str, object]:
+    return {
+        "legacy_version": read.legacy_version,
+        "supported_versions": read.supported_versions,
+        "session_id": read.session_id,
+        "server_name": read.server_name,
+        "alpn": read.alpn,
+        "ticket": read.ticket,
+        "psk_identities": read.psk_identities,
+        "early_data": read.early_data,
+        "ech": read.ech,
+        "message": read.message,
+    }
+
+
 def test_every_field_is_read() -> None:
     """What a resuming client says comes out as it was said."""
     message = hellos.resuming(b"App.Example.com.").message()
-    assert parse_client_hello(message) == ClientHello(
-        legacy_version=0x0303,
-        supported_versions=(0x4A4A, 0x0304, 0x0303),
-        session_id=bytes(range(32)),
-        server_name=parse_client_hello(hello(NAME).message()).server_name,
-        alpn=(b"h2", b"http/1.1"),
-        ticket=b"",
-        psk_identities=(
+    assert _said(parse_client_hello(message)) == {
+        "legacy_version": 0x0303,
+        "supported_versions": (0x4A4A, 0x0304, 0x0303),
+        "session_id": bytes(range(32)),
+        "server_name": "app.example.com",
+        "alpn": (b"h2", b"http/1.1"),
+        "ticket": b"",
+        "psk_identities": (
             PskIdentity(b"first ticket" * 9, 1),
             PskIdentity(b"second", 0xFFFF_FFFF),
         ),
-        early_data=True,
-        ech=True,
-        message=message,
-    )
+        "early_data": True,
+        "ech": True,
+        "message": message,
+    }
 
 
 @pytest.mark.parametrize("extensions", [None, (), ((0x0A0A, b""), (0xFFFF, b"unknown"))])
 def test_what_is_absent_is_absent(extensions: tuple[Extension, ...] | None) -> None:
     """A hello without the extensions, or without any, offers and names nothing."""
     message = Hello(extensions).message()
-    assert parse_client_hello(message) == (
-        0x0303,
-        (),
-        b"",
-        None,
-        (),
-        None,
-        (),
-        False,
-        False,
-        message,
-    )
+    assert _said(parse_client_hello(message)) == {
+        "legacy_version": 0x0303,
+        "supported_versions": (),
+        "session_id": b"",
+        "server_name": None,
+        "alpn": (),
+        "ticket": None,
+        "psk_identities": (),
+        "early_data": False,
+        "ech": False,
+        "message": message,
+    }
+
+
+def test_an_imagined_hello_says_no_more_than_it_was_given() -> None:
+    """What is not named is absent, as in a hello without extensions."""
+    message = Hello().message()
+    imagined = ClientHello(None)
+    assert _said(imagined) | {"message": message} == _said(parse_client_hello(message))
 
 
 @pytest.mark.parametrize("version", [0x0300, 0x0301, 0x0303, 0x0304, 0x0400, 0x7F1C])
@@ -242,7 +264,8 @@ def test_the_order_of_extensions_does_not_count(extensions: list[Extension]) -> 
     plain = parse_client_hello(
         hello(NAME, hellos.alpn(b"h2"), hellos.ticket(b"t"), hellos.ech()).message()
     )
-    assert shuffled[:-1] == plain[:-1]
+    assert _said(shuffled) == _said(plain) | {"message": shuffled.message}
+    assert shuffled != plain
 
 
 @pytest.mark.parametrize(("count", "remembered"), [(1, True), (2, True), (22, False), (999, False)])
@@ -253,3 +276,42 @@ def test_only_short_lists_of_protocols_are_remembered(count: int, remembered: bo
     assert first == second
     assert len(first) == count
     assert (first is second) is remembered
+
+
+def _name(raw: bytes) -> object:
+    return parse_client_hello(hello(hellos.server_name(raw)).message()).server_name
+
+
+def test_names_are_remembered_up_to_a_bound() -> None:
+    """A name that comes again is not parsed again; names without end do not grow the memory."""
+    first = _name(b"app.example.com")
+    assert _name(b"app.example.com") is first
+    for number in range(MAX_REMEMBERED_NAMES):
+        _name(b"app-%d.example" % number)
+    again = _name(b"app.example.com")
+    assert again == first
+    assert again is not first
+
+
+def test_an_address_is_remembered_as_no_name() -> None:
+    """That a client names no host is said each time, parsed or remembered."""
+    assert [_name(b"192.0.2.1") for _ in range(2)] == [None, None]
+
+
+@pytest.mark.parametrize("raw", [b"a" * 64, b"not a name"])
+def test_what_is_no_name_is_not_remembered(raw: bytes) -> None:
+    """A refusal is the same each time, and the bytes of a stranger take no room from names."""
+    name = _name(b"app.example.com")
+    for number in range(MAX_REMEMBERED_NAMES + 1):
+        with pytest.raises(BadServerName):
+            _name(raw + b"%d" % number)
+    assert _name(b"app.example.com") is name
+
+
+def test_hellos_that_say_the_same_are_equal() -> None:
+    """Read twice, a hello is the same value; one that differs in a byte is another."""
+    one, two = (parse_client_hello(MESSAGE) for _ in range(2))
+    assert one == two
+    assert {one: 1}[two] == 1
+    assert one != parse_client_hello(hellos.resuming(b"b.example").message())
+    assert one != MESSAGE

@@ -72,6 +72,15 @@ def test_no_split_changes_the_hello(sizes: list[int], cuts: list[int]) -> None:
     assert peeker.received == wire
 
 
+def test_answers_that_say_the_same_are_equal() -> None:
+    """The same hello in the same records is the same answer; in other records it is another."""
+    one, two = _peek(WIRE), _peek(WIRE)
+    assert one == two
+    assert {one: 1}[two] == 1
+    assert one != _peek(records(MESSAGE, [9]))
+    assert one != MESSAGE
+
+
 def test_byte_by_byte_is_the_same() -> None:
     """One byte a read gives what one read gives."""
     assert _peek(*[WIRE[i : i + 1] for i in range(len(WIRE))]) == _peek(WIRE)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sni.errors import AmbiguousHello, BadServerName, HelloError, MalformedHello
 from sni.server_name import (
     MAX_NAME_LENGTH,
-    MAX_REMEMBERED_NAMES,
     ServerName,
     read_server_name,
 )
@@ -181,23 +180,3 @@ def test_any_body_is_read_or_refused(body: bytes) -> None:
     raw = body[5:]
     assert body == server_name(raw)[1]
     assert name is None or name == ServerName.parse(raw)
-
-
-def test_names_are_remembered_up_to_a_bound() -> None:
-    """A name that comes again is not parsed again; names without end do not grow the memory."""
-    body = server_name(b"app.example.com")[1]
-    assert read_server_name(body) is read_server_name(body)
-    for number in range(2 * MAX_REMEMBERED_NAMES):
-        assert read_server_name(server_name(b"app-%d.example" % number)[1]) is not None
-    assert read_server_name.cache_info().currsize == MAX_REMEMBERED_NAMES
-    assert read_server_name(body) == "app.example.com"
-
-
-@pytest.mark.parametrize("name", [b"a" * 5_000, b"not a name"])
-def test_what_is_no_name_is_not_remembered(name: bytes) -> None:
-    """A refusal is the same each time, and the bytes of a stranger are not kept."""
-    read_server_name.cache_clear()
-    for _ in range(2):
-        with pytest.raises(BadServerName):
-            read_server_name(server_name(name)[1])
-    assert read_server_name.cache_info().currsize == 0

@@ -10,6 +10,7 @@ from l4proxy.cli import main
 from l4proxy.cli.hello import described
 from sni import MAX_HELLO_BYTES, HelloPeeker, HelloReceived
 from tests.l4proxy.cli.calls import call
+from tests.sni import hellos
 
 KEYS = [
     "outcome", "sni", "alpn", "legacy_version", "supported_versions", "session_id", "ticket",
@@ -121,11 +122,11 @@ def test_an_unreadable_file_is_status_2(path: str, capsys: pytest.CaptureFixture
 def test_bytes_that_are_no_text_are_escaped() -> None:
     """Protocols that are not ASCII, as GREASE is, keep the document readable."""
     peeker = HelloPeeker()
-    peeker.receive_data(client_hello("app.example.com", "h2"))
+    odd = hellos.alpn(b"\xfa\xfa", b"h2"), hellos.ticket(b"\x00\xff")
+    peeker.receive_data(hellos.hello(*odd).wire())
     event = peeker.next_event()
     assert isinstance(event, HelloReceived)
-    odd = event._replace(hello=event.hello._replace(alpn=(b"\xfa\xfa", b"h2"), ticket=b"\x00\xff"))
-    found = described(odd)
+    found = described(event)
     assert found["alpn"] == ["\\xfa\\xfa", "h2"]
     assert found["ticket"] == "00ff"
     assert event.wire_bytes < MAX_HELLO_BYTES
