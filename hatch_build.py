@@ -3,8 +3,9 @@
     HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip install .
 
 A build hook of hatch that is off unless it is asked for like this: the ordinary wheel is pure
-Python. mypyc compiles the modules as they stand, by the types that mypy has checked; it needs a C
-compiler and its result fits one version of Python on one kind of machine. The sources ship too.
+Python. mypyc compiles the modules as they stand, by the types that mypy has checked; two that do
+nothing but call the kernel have a twin in C beside them. It needs a C compiler, and its result fits
+one version of Python on one kind of machine. The sources ship too.
 """
 
 import shutil
@@ -19,13 +20,9 @@ PATTERNS = ("sni/[a-z]*.py", "routing/[a-z]*.py", "l4proxy/dataplane/[a-z]*.py")
 BESIDE = ("first_flight", "limits", "refusal", "shared_load", "shared_sessions", "snapshot")
 """Of `l4proxy`, what those hold in their hands."""
 
-INTERPRETED = {"sni/server_name.py", "l4proxy/dataplane/stream.py", "l4proxy/dataplane/epoll.py"}
+INTERPRETED = {"sni/server_name.py"}
 """Modules that stay as they are: mypyc has no subclass of str, and a name is parsed once, then
-remembered; the others lead to what is written in C. So do `__init__` and `__main__`: what they say
-runs once."""
-
-IN_C = ("l4proxy/dataplane/_stream", "l4proxy/dataplane/_epoll")
-"""What is written in C: system calls, without what Python's modules do around them for others."""
+remembered. So do `__init__` and `__main__`: what they say runs once."""
 
 GROUP = "l4proxy.compiled"
 """Where the machine code of all modules is: the file beside each source only leads there."""
@@ -47,7 +44,7 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass 
         build_data["infer_tag"] = True
         build_data["force_include"] = {
             str(built): str(built.relative_to(self._folder / "lib"))
-            for built in _compile(self._folder, _modules(Path(self.root)))
+            for built in _compile(self._folder, *_modules(Path(self.root)))
         }
 
     def finalize(self, _version: str, _build_data: dict[str, object], _artifact: str) -> None:
@@ -55,14 +52,16 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass 
         shutil.rmtree(self._folder)
 
 
-def _modules(root: Path) -> list[str]:
+def _modules(root: Path) -> tuple[list[str], list[str]]:
+    """Return the modules to compile, and those that have a twin in C, which is built instead."""
     found = [path for pattern in PATTERNS for path in sorted(root.glob(pattern))]
     found += [root / "l4proxy" / f"{name}.py" for name in BESIDE]
-    names = [path.relative_to(root).as_posix() for path in found]
-    return [name for name in names if name not in INTERPRETED]
+    names = {path.relative_to(root).as_posix(): path for path in found}
+    twins = [name for name, path in names.items() if path.with_suffix(".c").exists()]
+    return [name for name in names if name not in INTERPRETED.union(twins)], twins
 
 
-def _compile(folder: Path, modules: list[str]) -> list[Path]:
+def _compile(folder: Path, modules: list[str], twins: list[str]) -> list[Path]:
     # Only here: an ordinary build has neither.
     from mypyc.build import mypycify  # noqa: PLC0415 - see above
     from setuptools import Distribution, Extension  # noqa: PLC0415 - see above
@@ -75,7 +74,10 @@ def _compile(folder: Path, modules: list[str]) -> list[Path]:
         target_dir=str(folder / "c"),
         group_name=GROUP,
     )
-    extensions += [Extension(name.replace("/", "."), [f"{name}.c"]) for name in IN_C]
+    extensions += [
+        Extension(twin.removesuffix(".py").replace("/", "."), [f"{twin.removesuffix('.py')}.c"])
+        for twin in twins
+    ]
     command = Distribution({"name": "l4proxy", "ext_modules": extensions}).get_command_obj(
         "build_ext"
     )

@@ -152,22 +152,26 @@ def dial(engine: Engine, call: Call, dialler: Dialler) -> None:
 def _socket(family: int, source: str | None) -> Stream:
     if family is _UNIX or family is _VSOCK:
         return SocketType(family, _NEW, 0)
-    sock = unconnected(family)
+    sock = unconnected(family) if source is None else _leaving(family, source)
     # The client's writes pass as they come: held back for an acknowledgement (Nagle), the second of
     # two small ones was measured to take 44 ms.
     sock.setsockopt(_TCP, _NODELAY, 1)
     # The last packet of the handshake waits for the hello, which goes out with it: one less for
     # the network, this kernel and the backend's.
     sock.setsockopt(_TCP, _QUICKACK, 0)
-    if source is not None:
-        # The port is chosen at connect, unique only for its destination: without this flag one
-        # source address would give 28,000 connections to all backends together (ip(7)).
-        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-        try:
-            sock.bind((source, 0))
-        except OSError:
-            sock.close()
-            raise
+    return sock
+
+
+def _leaving(family: int, source: str) -> Stream:
+    sock = SocketType(family, _NEW, 0)
+    # The port is chosen at connect, unique only for its destination: without this flag one source
+    # address would give 28,000 connections to all backends together (ip(7)).
+    sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    try:
+        sock.bind((source, 0))
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 from l4proxy.dataplane.backlog import Backlog, Kept
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine, Watcher
 from l4proxy.dataplane.send_buffer import room
-from l4proxy.dataplane.stream import Stream
+from l4proxy.dataplane.stream import NotTaken, Stream, copy
 from l4proxy.limits import BULK_READ_BYTES, READS_PER_TURN, RELAY_BUFFER_BYTES
 
 _BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
@@ -27,9 +27,8 @@ _TOLD: Final = READ_ON | _BROKEN
 _END: Final = select.EPOLLRDHUP
 _INTERNET: Final = {socket.AF_INET, socket.AF_INET6}
 
-_BUFFER: Final = bytearray(BULK_READ_BYTES)
+_BUFFER: Final = memoryview(bytearray(BULK_READ_BYTES))
 """Shared by all relays of this process: nothing stays in it beyond one read and its send."""
-_VIEW: Final = memoryview(_BUFFER)
 
 # Accepted sockets are blocking as the kernel made them: this flag saves the call that changes it.
 _RECEIVE: Final = socket.MSG_DONTWAIT
@@ -159,27 +158,20 @@ class Direction(Watcher, Kept):
         left = READS_PER_TURN
         while left > 0:
             try:
-                received = self.source.recv_into(_BUFFER, self._size, _RECEIVE)
+                received = copy(self.source, self.sink, _BUFFER, self._size)
+            except NotTaken as error:
+                self._stick(error)
+                return
             except OSError as error:
                 self._not_read(error)
                 return
             if not received:
                 self._relay.source_ended(self)
                 return
-            data = _VIEW[:received]
             if self.watched:
-                self.watched = self._relay.arrived(self, data)
+                self.watched = self._relay.arrived(self, _BUFFER[:received])
             self.count += received
             left -= received // RELAY_BUFFER_BYTES or 1
-            # As `_send` does it, without the call: a trip is two of these and little else.
-            try:
-                sent = self.sink.send(data, _SEND)
-            except OSError as error:
-                self._not_sent(data, error)
-                return
-            if sent != received:
-                self._keep(bytes(data[sent:]))
-                return
             if received < self._size and (not events & READ_ON or self._ends_here(events)):
                 self._size = RELAY_BUFFER_BYTES
                 return
@@ -249,6 +241,14 @@ class Direction(Watcher, Kept):
             return True
         self._keep(bytes(data[sent:]))
         return False
+
+    def _stick(self, error: NotTaken) -> None:
+        """Count what was read, and keep what the sink did not take of it."""
+        received, sent, code = error.args
+        if self.watched:
+            self.watched = self._relay.arrived(self, _BUFFER[:received])
+        self.count += received
+        self._not_sent(_BUFFER[sent:received], OSError(code, os.strerror(code)))
 
     def _not_read(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):

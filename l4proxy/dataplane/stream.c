@@ -1,4 +1,4 @@
-/* TCP sockets for the compiled build: what `l4proxy.dataplane.stream` asks of a socket, and no more.
+/* `stream.py` for the compiled build: the same names, and no more of a socket than they ask for.
 
    The methods are those of Python's own socket, with their names, errors and results. What they
    leave out is what a worker does not need: its sockets never block and no other thread waits for
@@ -9,6 +9,7 @@
 #define PY_SSIZE_T_CLEAN
 #define _GNU_SOURCE
 #include <Python.h>
+#include <structmember.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,6 +32,7 @@ typedef struct {
 } Stream;
 
 static PyTypeObject *stream_type;
+static PyObject *not_taken; /* the exception of the same name */
 
 #define MOST_OPTION_BYTES 1024 /* as many as Python's own socket returns of an option */
 
@@ -214,36 +216,6 @@ stream_connect_ex(Stream *self, PyObject *address)
 }
 
 static PyObject *
-stream_bind(Stream *self, PyObject *address)
-{
-    Name name;
-    socklen_t size = read_name(self->family, address, &name);
-    if (!size)
-        return NULL;
-    if (bind(self->fd, &name.any, size) < 0)
-        return failed();
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-stream_getsockname(Stream *self, PyObject *Py_UNUSED(ignored))
-{
-    Name name;
-    socklen_t size = sizeof name;
-    char host[INET6_ADDRSTRLEN];
-    memset(&name, 0, sizeof name);
-    if (getsockname(self->fd, &name.any, &size) < 0)
-        return failed();
-    if (!is_known(&name))
-        return PyErr_Format(PyExc_OSError, "found address family %d", (int)name.family);
-    const void *packed = name.family == AF_INET6 ? (const void *)&name.v6.sin6_addr
-                                                 : (const void *)&name.v4.sin_addr;
-    if (inet_ntop(name.family, packed, host, sizeof host) == NULL)
-        return failed();
-    return Py_BuildValue("(sl)", host, port_of(&name));
-}
-
-static PyObject *
 stream_shutdown(Stream *self, PyObject *how)
 {
     int value = as_int(how);
@@ -315,12 +287,6 @@ stream_close(Stream *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-static PyObject *
-stream_family(Stream *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromLong(self->family);
-}
-
 static void
 stream_dealloc(Stream *self)
 {
@@ -340,10 +306,6 @@ static PyMethodDef stream_methods[] = {
      "send(data, flags=0, /): as socket.send, and never with a signal."},
     {"connect_ex", (PyCFunction)stream_connect_ex, METH_O,
      "connect_ex((host, port), /): as socket.connect_ex, IP literals only."},
-    {"bind", (PyCFunction)stream_bind, METH_O,
-     "bind((host, port), /): as socket.bind, IP literals only."},
-    {"getsockname", (PyCFunction)stream_getsockname, METH_NOARGS,
-     "getsockname(): the own (host, port)."},
     {"shutdown", (PyCFunction)stream_shutdown, METH_O,
      "shutdown(how, /): as socket.shutdown."},
     {"setsockopt", (PyCFunction)(void (*)(void))stream_setsockopt, METH_FASTCALL,
@@ -357,21 +319,21 @@ static PyMethodDef stream_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyGetSetDef stream_properties[] = {
-    {"family", (getter)stream_family, NULL, "The address family, an int.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
+static PyMemberDef stream_members[] = {
+    {"family", T_INT, offsetof(Stream, family), READONLY, "The address family, an int."},
+    {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot stream_slots[] = {
     {Py_tp_doc, (void *)"A TCP socket that never blocks; `accept` and `unconnected` make it."},
     {Py_tp_dealloc, (void *)stream_dealloc},
     {Py_tp_methods, stream_methods},
-    {Py_tp_getset, stream_properties},
+    {Py_tp_members, stream_members},
     {0, NULL},
 };
 
 static PyType_Spec stream_spec = {
-    .name = "l4proxy.dataplane._stream.Stream",
+    .name = "l4proxy.dataplane.stream.Stream",
     .basicsize = sizeof(Stream),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = stream_slots,
@@ -418,7 +380,51 @@ module_unconnected(PyObject *Py_UNUSED(module), PyObject *wanted)
     return fd < 0 ? failed() : made(fd, family);
 }
 
+static int
+descriptor(PyObject *socket)
+{
+    return Py_IS_TYPE(socket, stream_type) ? ((Stream *)socket)->fd
+                                           : PyObject_AsFileDescriptor(socket);
+}
+
+static PyObject *
+module_copy(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (!counted("copy", count, 4, 4))
+        return NULL;
+    int source = descriptor(args[0]), sink = descriptor(args[1]);
+    Py_ssize_t size = PyLong_AsSsize_t(args[3]);
+    Py_buffer view;
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[2], &view, PyBUF_WRITABLE) < 0)
+        return NULL;
+    if (size < 1 || size > view.len) {
+        PyErr_Format(PyExc_ValueError, "found size %zd for a buffer of %zd", size, view.len);
+        PyBuffer_Release(&view);
+        return NULL;
+    }
+    ssize_t sent = 0, received = recv(source, view.buf, (size_t)size, MSG_DONTWAIT);
+    int unread = errno;
+    if (received > 0)
+        sent = send(sink, view.buf, (size_t)received, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int unsent = sent < 0 ? errno : EAGAIN;
+    PyBuffer_Release(&view);
+    if (received < 0) {
+        errno = unread;
+        return failed();
+    }
+    if (sent == received)
+        return PyLong_FromSsize_t(received);
+    PyObject *found = Py_BuildValue("(nni)", received, sent < 0 ? 0 : sent, unsent);
+    if (found != NULL) {
+        PyErr_SetObject(not_taken, found);
+        Py_DECREF(found);
+    }
+    return NULL;
+}
+
 static PyMethodDef module_methods[] = {
+    {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL,
+     "copy(source, sink, buffer, size, /): see stream.py."},
     {"accept", module_accept, METH_O,
      "accept(listener, /): the stream, packed address and port of a client."},
     {"unconnected", module_unconnected, METH_O,
@@ -428,15 +434,21 @@ static PyMethodDef module_methods[] = {
 
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "l4proxy.dataplane._stream",
-    .m_doc = "TCP sockets for the compiled build; see l4proxy.dataplane.stream.",
+    .m_name = "l4proxy.dataplane.stream",
+    .m_doc = "TCP connections as the data path holds them; see stream.py.",
     .m_size = -1, /* one interpreter has it: the worker */
     .m_methods = module_methods,
 };
 
 PyMODINIT_FUNC
-PyInit__stream(void)
+PyInit_stream(void)
 {
+    PyObject *module = PyModule_Create(&module_definition);
     stream_type = (PyTypeObject *)PyType_FromSpec(&stream_spec);
-    return stream_type == NULL ? NULL : PyModule_Create(&module_definition);
+    not_taken = PyErr_NewException("l4proxy.dataplane.stream.NotTaken", NULL, NULL);
+    if (module == NULL || stream_type == NULL || not_taken == NULL
+        || PyModule_AddType(module, stream_type) < 0
+        || PyModule_AddObjectRef(module, "NotTaken", not_taken) < 0)
+        Py_CLEAR(module);
+    return module;
 }

@@ -1,5 +1,5 @@
-/* epoll for the compiled build: the part of `select.epoll` that the engine uses, with its names,
-   arguments and results. What it leaves out is keyword arguments, and retrying when a signal
+/* `epoll.py` for the compiled build: the part of `select.epoll` that the engine uses, with its
+   names, arguments and results. What it leaves out is keyword arguments, and retrying when a signal
    interrupts the wait: then nothing is ready, and the engine looks at its clock. */
 
 #define PY_SSIZE_T_CLEAN
@@ -189,7 +189,7 @@ static PyType_Slot epoll_slots[] = {
 };
 
 static PyType_Spec epoll_spec = {
-    .name = "l4proxy.dataplane._epoll.epoll",
+    .name = "l4proxy.dataplane.epoll.epoll",
     .basicsize = sizeof(Epoll),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = epoll_slots,
@@ -197,13 +197,13 @@ static PyType_Spec epoll_spec = {
 
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "l4proxy.dataplane._epoll",
-    .m_doc = "epoll for the compiled build; see l4proxy.dataplane.epoll.",
+    .m_name = "l4proxy.dataplane.epoll",
+    .m_doc = "epoll: the kernel's list of descriptors that are ready; see epoll.py.",
     .m_size = -1, /* one interpreter has it: the worker */
 };
 
 PyMODINIT_FUNC
-PyInit__epoll(void)
+PyInit_epoll(void)
 {
     PyObject *module = PyModule_Create(&module_definition);
     epoll_type = (PyTypeObject *)PyType_FromSpec(&epoll_spec);

@@ -1,6 +1,0 @@
-from socket import SocketType
-
-from l4proxy.dataplane.stream import Stream
-
-def accept(listener: SocketType, /) -> tuple[Stream, bytes, int]: ...
-def unconnected(family: int, /) -> Stream: ...
