@@ -56,7 +56,10 @@ class SharedLoad(LoadView):
         if reader is None:
             reader = self._reader(indices)
         cells: tuple[int, ...] = reader.unpack_from(self._mapping)
-        return sum(cells)
+        total = 0
+        for count in cells:  # a fifth of `sum` when compiled
+            total += count
+        return total
 
     def _reader(self, indices: tuple[BackendIndex, ...]) -> Struct:
         """Lay out the sessions of some backends in all rows, so that one call reads them all."""

@@ -72,7 +72,7 @@ def test_any_backends_are_added_up(load: SharedLoad) -> None:
 
 
 def test_what_is_remembered_of_sets_of_backends_is_bounded(load: SharedLoad) -> None:
-    """Pools that change for ever leave no more behind than the bound, and are added up all along."""
+    """Pools that change for ever leave no more behind than that, and are added up all along."""
     half = tuple(map(BackendIndex, range(MAX_BACKENDS // 2)))
     with load.sessions_row(1) as row:
         row[LAST] = 3
