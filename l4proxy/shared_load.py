@@ -57,7 +57,7 @@ class SharedLoad(LoadView):
             reader = self._reader(indices)
         cells: tuple[int, ...] = reader.unpack_from(self._mapping)
         total = 0
-        for count in cells:  # a fifth of `sum` when compiled
+        for count in cells:  # of ten, when compiled, a quarter of what `sum` takes
             total += count
         return total
 
