@@ -8,6 +8,7 @@ message. A reader may see a count that is a moment old, never a torn one: a cell
 
 import mmap
 import os
+from struct import Struct
 from typing import Final
 
 from l4proxy.limits import MAX_BACKENDS
@@ -20,16 +21,23 @@ _SESSIONS: Final = MAX_BACKENDS + 1
 _STRIDE: Final = _SESSIONS + MAX_BACKENDS
 
 
+MAX_LAID_OUT: Final = 4 * MAX_BACKENDS
+"""Cells of which it is remembered how to add them up, by pool: four states of all pools, 0.5 MB a
+worker; then all is forgotten, and worked out anew."""
+
+
 class SharedLoad(LoadView):
     """The table, mapped into this process. Implements `routing.LoadView` over all rows."""
 
-    __slots__ = ("_cells", "_mapping", "_sessions")
+    __slots__ = ("_cells", "_laid_out", "_mapping", "_readers", "_sessions")
 
     def __init__(self, descriptor: int, rows: int) -> None:
         """Map `rows` rows of the memory behind `descriptor`, which stays the caller's."""
         self._mapping = mmap.mmap(descriptor, rows * _STRIDE * _CELL_BYTES)
         self._cells = memoryview(self._mapping).cast("i")
         self._sessions = [self.sessions_row(number) for number in range(rows)]
+        self._readers: dict[tuple[BackendIndex, ...], Struct] = {}
+        self._laid_out = 0
 
     def connections(self, index: BackendIndex, /) -> int:
         """Return the connections open to a backend."""
@@ -37,14 +45,36 @@ class SharedLoad(LoadView):
 
     def sessions(self, index: BackendIndex, /) -> int:
         """Return the sessions on a backend, as its pool counts them."""
-        return sum(self._cells[_SESSIONS + index :: _STRIDE])
+        total = 0
+        for row in self._sessions:
+            total += row[index]
+        return total
 
     def total_sessions(self, indices: tuple[BackendIndex, ...], /) -> int:
         """Return the sessions on several backends together."""
+        reader = self._readers.get(indices)
+        if reader is None:
+            reader = self._reader(indices)
+        cells: tuple[int, ...] = reader.unpack_from(self._mapping)
         total = 0
-        for row in self._sessions:
-            total += sum(map(row.__getitem__, indices))
+        for count in cells:  # of ten, when compiled, a quarter of what `sum` takes
+            total += count
         return total
+
+    def _reader(self, indices: tuple[BackendIndex, ...]) -> Struct:
+        """Lay out the sessions of some backends in all rows, so that one call reads them all."""
+        if self._laid_out + len(indices) > MAX_LAID_OUT:
+            self._readers.clear()
+            self._laid_out = 0
+        self._laid_out += len(indices)
+        layout, end = ["@"], 0  # native: a cell is read as one word
+        for row in range(len(self._sessions)):
+            for index in sorted(indices):
+                cell = row * _STRIDE + _SESSIONS + index
+                layout.append(f"{(cell - end) * _CELL_BYTES}xi")
+                end = cell + 1
+        reader = self._readers[indices] = Struct("".join(layout))
+        return reader
 
     def open_connections(self) -> int:
         """Return the connections open in all workers, those without a backend included."""

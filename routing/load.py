@@ -22,13 +22,14 @@ class LoadView(Protocol):
     def total_sessions(self, indices: tuple[BackendIndex, ...], /) -> int:
         """Return the sessions on several backends together.
 
-        Asked once per selection by affinity, with the same tuple while a pool stays the same. It
-        is a question of its own because who holds the cells adds them up faster than a caller.
+        Asked by affinity of a backend with many, with the same tuple of distinct indices while a
+        pool stays the same. It is a question of its own because who holds the cells adds them up
+        faster than a caller.
         """
         ...
 
 
-class OpenConnections:
+class OpenConnections(LoadView):
     """Connections counted in memory, each as a session: the load view of one process.
 
     Whoever acts on a decision calls `opened` and, once for

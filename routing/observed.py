@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple, NewType
 
 from routing.backend import BackendName, PoolName
+from routing.state import SeenTokens
 
 MAX_TOKENS = 32_768
 """Tokens kept in each worker: those that some thousands of clients hold at once take 12 MB."""
@@ -58,7 +59,7 @@ def key_of(token: bytes) -> TokenKey:
     return TokenKey(blake2b(token, digest_size=_DIGEST_BYTES).digest())
 
 
-class ObservedTokens:
+class ObservedTokens(SeenTokens):
     """The table. Implements `routing.SeenTokens`.
 
     What lives in it stays: a full table, or one in which the client's network has its share, takes

@@ -84,10 +84,10 @@ class Pool:
     slow_start: float = 0.0
     mark: Mark = NO_MARK
     park: float = 0.0
-    named: Mapping[BackendName, Backend] = field(init=False, repr=False, compare=False)
+    named: dict[BackendName, Backend] = field(init=False, repr=False, compare=False)
     by_server_id: Mapping[int, Backend] = field(init=False, repr=False, compare=False)
     open: tuple[Backend, ...] = field(init=False, repr=False, compare=False)
-    open_named: Mapping[BackendName, Backend] = field(init=False, repr=False, compare=False)
+    open_named: dict[BackendName, Backend] = field(init=False, repr=False, compare=False)
     open_indices: tuple[BackendIndex, ...] = field(init=False, repr=False, compare=False)
     open_weight: int = field(init=False, repr=False, compare=False)
     wheel: Wheel = field(init=False, repr=False, compare=False)

@@ -51,16 +51,15 @@ def by_affinity(key: bytes, pool: Pool, state: State) -> Backend | None:
         state: The moment.
 
     """
-    each = _share(pool, state)
     asks = pool.capped or state.tried  # else who is open is eligible
     for name in pool.ranking.first(key):
         backend = pool.open_named.get(name)
-        if backend is None or _over(each, backend, pool, state):
+        if backend is None or _over(backend, pool, state):
             continue
         if not asks or _may_begin(backend, pool, state):
             return backend
     eligible = _eligible(pool, state)
-    under = [backend.name for backend in eligible if not _over(each, backend, pool, state)]
+    under = [backend.name for backend in eligible if not _over(backend, pool, state)]
     if under:
         return pool.named[pool.ranking.favourite(key, under)]
     # The bounds add up to more than all sessions and this one, so only when others have no room,
@@ -68,22 +67,23 @@ def by_affinity(key: bytes, pool: Pool, state: State) -> Backend | None:
     return _least_loaded(eligible, pool, state) if eligible else None
 
 
-def _share(pool: Pool, state: State) -> float:
-    """Return the share of all sessions, and this one, that a backend of weight 1 has."""
-    total = state.load.total_sessions(pool.open_indices)
-    rising = state.now < pool.rising_until
-    weight = sum(_weights(pool.open, pool, state)) if rising else pool.open_weight
-    return (total + 1) / weight if weight else 0.0
-
-
-def _over(each: float, backend: Backend, pool: Pool, state: State) -> bool:
+def _over(backend: Backend, pool: Pool, state: State) -> bool:
     """Return whether a backend has more than its share, beyond 5/4 of it and beyond chance."""
-    weight = float(backend.weight)
+    own, together = float(backend.weight), float(pool.open_weight)
     if state.now < pool.rising_until:
-        weight = effective_weight(backend, pool.slow_start, state.now)
-    share = each * weight
+        own = effective_weight(backend, pool.slow_start, state.now)
+        together = sum(_weights(pool.open, pool, state))
     sessions = state.load.sessions(backend.index)
-    return sessions >= _BOUND * share and (sessions - share) ** 2 >= _DEVIATIONS_SQUARED * share
+    # The more others have, the larger its share: who is not over alone need not be told of them.
+    if not _exceeds(sessions, (sessions + 1) / together * own):
+        return False
+    total = state.load.total_sessions(pool.open_indices)
+    return _exceeds(sessions, (total + 1) / together * own)
+
+
+def _exceeds(sessions: int, share: float) -> bool:
+    beyond = sessions - share
+    return sessions >= _BOUND * share and beyond * beyond >= _DEVIATIONS_SQUARED * share
 
 
 def _least_loaded(backends: Sequence[Backend], pool: Pool, state: State) -> Backend:

@@ -31,11 +31,11 @@ from l4proxy.limits import DIAL_ATTEMPTS, REPLAY_BYTES
 from l4proxy.proxy_protocol import HeaderRejected, IpEndpoint, ProxyHeader
 from l4proxy.refusal import LocalReason, Refusal, refusal_of
 from l4proxy.snapshot import Dialling, Timeouts
-from routing import BackendName, Client, Forward, Hold, PoolName, Refuse, State, decide
+from routing import BackendName, Client, Forward, Hold, PoolName, Refuse, Reservation, State, decide
 from sni import NEED_DATA, ClientHello, HelloPeeker, HelloReceived, HelloRejected
 
 
-class Connection(Owner):
+class Connection(Owner, Reservation):
     """A client, from accept to its end."""
 
     __deletable__ = ("_flight", "_hello")  # for mypyc: what `del` may take away
@@ -183,9 +183,8 @@ class Connection(Owner):
         room = self._room
         draw = random()  # noqa: S311 - spreads load, guards nothing
         seen, turn = room.observer.seen, next(room.turns)
-        # By place, which is half the work of by name.
-        known = (room.load, self, self._tried, may_hold, seen, turn, may_park)
-        state = State(room.engine.now, draw, *known)
+        now, load, tried = room.engine.now, room.load, self._tried
+        state = State(now, draw, load, self, tried, may_hold, seen, turn, may_park)
         outcome = decide(self._hello, Client(self._client), room.snapshot.pools, state)
         if isinstance(outcome, Forward):
             self._approach(outcome)

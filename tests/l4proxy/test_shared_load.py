@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from l4proxy.limits import MAX_BACKENDS
-from l4proxy.shared_load import TOTAL, SharedLoad, create
+from l4proxy.shared_load import MAX_LAID_OUT, TOTAL, SharedLoad, create
 from routing import BackendIndex
 
 ROWS = 3
@@ -57,6 +57,29 @@ def test_two_mappings_see_each_other(load: SharedLoad, memory: int) -> None:
         assert view.total_sessions(()) == 0
         assert view.open_connections() == 5
     other.close()
+
+
+def test_any_backends_are_added_up(load: SharedLoad) -> None:
+    """In any order, however many sets of backends have been asked for before."""
+    for number in range(ROWS):
+        with load.sessions_row(number) as row:
+            for index in range(8):
+                row[index] = 1 << index
+            row[LAST] = 1 << 8
+    for asked in range(1 << 8):
+        indices = [BackendIndex(index) for index in range(7, -1, -1) if asked >> index & 1]
+        assert load.total_sessions((LAST, *indices)) == ROWS * (asked + (1 << 8))
+
+
+def test_what_is_remembered_of_sets_of_backends_is_bounded(load: SharedLoad) -> None:
+    """Pools that change for ever leave no more behind than that, and are added up all along."""
+    half = tuple(map(BackendIndex, range(MAX_BACKENDS // 2)))
+    with load.sessions_row(1) as row:
+        row[LAST] = 3
+    for last in range(20):
+        assert load.total_sessions((LAST, *half[last:])) == 3
+        kept = sum(map(len, load._readers))  # noqa: SLF001 - it shows nowhere else
+        assert kept <= MAX_LAID_OUT
 
 
 def test_another_process_sees_it_too(load: SharedLoad, memory: int) -> None:

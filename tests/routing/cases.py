@@ -197,10 +197,11 @@ def state(
     seen: dict[bytes, str] | None = None,
     turn: int = 0,
     may_park: bool = False,
+    now: float = NOW,
 ) -> State:
     """The moment NOW, nothing open and nothing known unless said otherwise."""
     return State(
-        NOW,
+        now,
         draw,
         load or OpenConnections(),
         None if reservation is None else Reserved(reservation),

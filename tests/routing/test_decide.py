@@ -97,8 +97,9 @@ def test_the_first_that_yields_an_eligible_backend_wins(why: Why) -> None:
 @pytest.mark.parametrize("why", ORDER)
 def test_the_order_holds_for_dials_that_failed_too(why: Why) -> None:
     """Each failed dial leads to the next in the order, and the last one to a refusal."""
-    tried = tuple(name(f"b{i}") for i in range(ORDER.index(why)))
-    answer = decide(EVERYTHING, CLIENT, _seven(), MOMENT._replace(tried=tried))
+    tried = tuple(f"b{i}" for i in range(ORDER.index(why)))
+    moment = state(reservation="b5", seen={SEEN: "b3"}, tried=tried)
+    answer = decide(EVERYTHING, CLIENT, _seven(), moment)
     assert isinstance(answer, Forward)
     assert answer.why is why
 
@@ -309,6 +310,16 @@ def test_a_decision_is_pure(
     warm = _seven("b4")
     answers = {decide(asked, client, members, moment) for members in (warm, warm, _seven("b4"))}
     assert len(answers) == 1
+
+
+def test_answers_are_values() -> None:
+    """Two answers are one if all that they say is the same."""
+    answer = decide(hello(), CLIENT, _seven(), state())
+    assert isinstance(answer, Forward)
+    twin = Forward(answer.pool, answer.backend, answer.why, answer.effects)
+    assert (twin, hash(twin)) == (answer, hash(answer))
+    assert Forward(answer.pool, answer.backend, Why.OBSERVED, answer.effects) != answer
+    assert answer != (answer.pool, answer.backend, answer.why, answer.effects)
 
 
 @given(st.binary(min_size=1, max_size=80).filter(lambda ticket: ticket[:15] != b"R" * 15))

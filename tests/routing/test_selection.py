@@ -342,7 +342,7 @@ def test_turns_are_taken_again_when_a_slow_start_is_over() -> None:
     full = replace(members, capacity=Capacity(sessions=1))
     begun = 29.23  # 100.0 seconds later is, by rounding, a little less than that away
     full = replace(full, backends=(backend("b0"), backend("b1", 1, returned_at=begun)))
-    later = state(busy(b0=1), turn=1)._replace(now=begun + 100.0)
+    later = state(busy(b0=1), turn=1, now=begun + 100.0)
     assert select(CLIENT, full, later) == full.backends[1]
 
 
