@@ -79,6 +79,7 @@ class NotTaken(Exception):
         code: The errno of the send, EAGAIN where there was no room; it took some: EAGAIN.
     """
 
+
 def accept(listener: SocketType, /) -> tuple[Stream, bytes, int]:
     """Accept a client of a listening socket; return it with its packed address and its port.
 
@@ -90,6 +91,7 @@ def accept(listener: SocketType, /) -> tuple[Stream, bytes, int]:
     stream = SocketType(listener.family, socket.SOCK_STREAM, 0, fd)
     return stream, packed(name[0]), name[1]
 
+
 def unconnected(family: int, /) -> Stream:
     """Return a new stream of an address family that does not wait for anything.
 
@@ -97,6 +99,7 @@ def unconnected(family: int, /) -> Stream:
         OSError: There is no descriptor for it.
     """
     return SocketType(family, _NEW, 0)
+
 
 def copy(source: Stream, sink: Stream, buffer: memoryview, size: int, /) -> int:
     """Read at most `size` bytes into a buffer and send them; return how many, 0 at the end.
