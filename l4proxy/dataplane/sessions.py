@@ -7,6 +7,7 @@ serve it. While a reservation lasts, the client's further new connections go whe
 
 import heapq
 from collections import deque
+from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
@@ -34,18 +35,20 @@ class Session:
             remember it; then it is never counted itself.
         counted: Whether this worker counts it.
         over: Whether it has been forgotten.
+        pool: Where it is remembered; None: nowhere, it is forgotten with its connection.
         waiting: Whether it is to be looked at again, as another worker counts it.
     """
 
     __slots__ = (
         "backend",
+        "client",
         "counted",
         "each",
         "ends",
         "key",
         "open",
         "over",
-        "place",
+        "pool",
         "queued",
         "reserved",
         "reserved_until",
@@ -54,23 +57,45 @@ class Session:
         "waiting",
     )
 
-    def __init__(self, place: tuple[PoolName, bytes] | None, rules: SessionRules) -> None:
-        """Make one that is nowhere yet; without a place it is forgotten with its connection."""
-        self.place = place
-        self.each = rules.by_connections or place is None
+    def __init__(self, pool: "PoolSessions", client: bytes, backend: BackendIndex) -> None:
+        """Make one without connections that nobody counts yet."""
+        rules = pool.rules
+        self.pool: PoolSessions | None = pool
+        self.client = client
+        self.each = rules.by_connections
         self.rules = rules
         self.key = 0
-        self.backend = self.reserved = BackendIndex(0)
+        self.backend = self.reserved = backend
         self.open = 0
         self.ends = self.reserved_until = 0.0
         self.counted = self.queued = self.over = self.waiting = False
         self.slot: int | None = None
 
 
+class PoolSessions:
+    """The sessions of one pool.
+
+    Attributes:
+        name: The pool's.
+        rules: Those of the connections that begin.
+        homing: Whether a client without a reservation should go where its session is.
+        known: By `client_key`.
+    """
+
+    __slots__ = ("homing", "known", "name", "rules")
+
+    def __init__(self, name: PoolName, rules: SessionRules) -> None:
+        """Begin without sessions."""
+        self.name = name
+        self.rules = rules
+        self.homing = False
+        self.known: dict[bytes, Session] = {}
+
+
 class Sessions:
     """All sessions of a worker."""
 
-    __slots__ = ("_cells", "_due", "_fresh", "_known", "_order", "_shared", "_uncounted")
+    __slots__ = ("_cells", "_due", "_fresh", "_order", "_pools", "_shared", "_size", "_uncounted")
 
     def __init__(self, cells: "memoryview[int]", shared: SharedSessions) -> None:
         """Begin without sessions.
@@ -81,7 +106,8 @@ class Sessions:
         """
         self._cells = cells
         self._shared = shared
-        self._known: dict[tuple[PoolName, bytes], Session] = {}
+        self._pools: dict[PoolName, PoolSessions] = {}
+        self._size = 0
         self._due: list[tuple[float, int, Session]] = []
         self._order = count()
         self._uncounted: deque[Session] = deque()
@@ -89,53 +115,61 @@ class Sessions:
 
     def __len__(self) -> int:
         """Return how many are remembered."""
-        return len(self._known)
+        return self._size
 
-    def reservation(
-        self, pool: PoolName, client: bytes, now: float, *, homing: bool = False
-    ) -> BackendIndex | None:
+    def apply(self, rules: Mapping[PoolName, SessionRules]) -> dict[PoolName, PoolSessions]:
+        """Go by these rules of each pool from now on; return where the sessions of each are.
+
+        Those of a pool that is gone are remembered as long as they would have been.
+        """
+        left = {name: pool for name, pool in self._pools.items() if pool.known}
+        present = {}
+        for name, found in rules.items():
+            pool = left.get(name) or PoolSessions(name, found)
+            pool.rules = found
+            present[name] = pool
+        self._pools = left | present
+        return present
+
+    def reservation(self, pool: PoolSessions, client: bytes, now: float) -> BackendIndex | None:
         """Return where the client's next new connection to a pool should go, if anywhere.
 
         Args:
             pool: The pool.
             client: Its `client_key`.
             now: Seconds, monotonic.
-            homing: Without a reservation it should go where its session is, as long as that lasts.
         """
-        session = self._known.get((pool, client))
+        session = pool.known.get(client)
         if session is not None:
             if session.reserved_until > now:
                 return session.reserved
-            if homing and (session.open or session.ends > now):
+            if pool.homing and (session.open or session.ends > now):
                 return session.backend
         if self._shared.alone:
             return None
-        key = self._shared.key_of(pool, client) if session is None else session.key
-        return self._reserved_elsewhere(key, int(now * TICKS), homing=homing)
+        key = self._shared.key_of(pool.name, client) if session is None else session.key
+        return self._reserved_elsewhere(key, int(now * TICKS), homing=pool.homing)
 
     def begin(
-        self,
-        place: tuple[PoolName, bytes],
-        backend: BackendIndex,
-        rules: SessionRules,
-        now: float,
-        *,
-        reserve: bool,
+        self, pool: PoolSessions, client: bytes, backend: BackendIndex, now: float, *, reserve: bool
     ) -> Session:
         """Count a connection of a client to a backend; each is ended by `end` or `withdraw`.
 
         Args:
-            place: The pool, and the client's `client_key`.
+            pool: The pool.
+            client: Its `client_key`.
             backend: Where the connection was sent.
-            rules: The pool's.
             now: Seconds, monotonic.
             reserve: Whether the client's next new connections go there too.
         """
-        session = self._known.get(place)
-        reopened = session is not None and session.backend == backend
+        session = pool.known.get(client)
+        rules = pool.rules
+        reopened = False
         if session is None:
-            session = self._new(place, backend, rules, now)
-        elif not reopened:
+            session = self._new(pool, client, backend, now)
+        elif session.backend == backend:
+            reopened = True
+        else:
             self._discount(session)
             session.backend = backend
             self._count(session, now)
@@ -147,9 +181,11 @@ class Sessions:
             session.reserved = backend
             session.reserved_until = now + rules.reservation
             reopened = False
+        if session.slot is None:
+            return session
         if not reopened:
             self._tell(session)
-        elif session.open == 1 and session.slot is not None:
+        elif session.open == 1:
             self._shared.write_end(session.slot, FOREVER)
         return session
 
@@ -158,7 +194,7 @@ class Sessions:
         if session.each:
             self._cells[backend] -= 1
         session.open -= 1
-        if session.open or session.place is None:
+        if session.open or session.pool is None:
             return
         session.ends = now + session.rules.idle
         if session.slot is not None:
@@ -169,11 +205,14 @@ class Sessions:
     def withdraw(self, session: Session, backend: BackendIndex, now: float) -> None:
         """Hear that a connection never came about, so that its session has not begun with it."""
         session.reserved_until = 0.0
-        began = session.open == 1 and not session.queued
-        self.end(session, backend, now)
-        if began and session.place is not None:
-            self._forget(session)
+        pool = session.pool
+        if session.open == 1 and not session.queued and pool is not None:
+            if session.each:
+                self._cells[backend] -= 1
+            session.open = 0
+            self._forget(session, pool)
         else:
+            self.end(session, backend, now)
             self._tell(session)
 
     def tick(self, now: float) -> None:
@@ -204,17 +243,16 @@ class Sessions:
                 home = other.backend
         return home
 
-    def _new(
-        self, place: tuple[PoolName, bytes], backend: BackendIndex, rules: SessionRules, now: float
-    ) -> Session:
-        full = len(self._known) >= MOST_SESSIONS
-        session = Session(None if full else place, rules)
-        session.backend = backend
-        if full:
+    def _new(self, pool: PoolSessions, client: bytes, backend: BackendIndex, now: float) -> Session:
+        session = Session(pool, client, backend)
+        if self._size >= MOST_SESSIONS:
+            session.pool = None
+            session.each = True
             return session
-        self._known[place] = session
+        pool.known[client] = session
+        self._size += 1
         if not self._shared.alone:
-            session.key = self._shared.key_of(*place)
+            session.key = self._shared.key_of(pool.name, client)
             session.slot = self._shared.claim(session.key)
         self._count(session, now)
         return session
@@ -260,21 +298,22 @@ class Sessions:
     def _look(self, session: Session, now: float) -> None:
         """End a session whose time is over; one that has been busy since is looked at again."""
         session.queued = False
-        if session.open or session.over:
+        pool = session.pool
+        if session.open or session.over or pool is None:
             return
         if session.ends > now:
             self._queue(session)
         else:
-            self._forget(session)
+            self._forget(session, pool)
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: Session, pool: PoolSessions) -> None:
         self._discount(session)
         session.over = True
         if session.slot is not None:
             self._shared.free(session.slot)
             session.slot = None
-        if session.place is not None:
-            del self._known[session.place]
+        del pool.known[session.client]
+        self._size -= 1
 
     def _tell(self, session: Session) -> None:
         if session.slot is None:
