@@ -6,6 +6,7 @@ ended; after a dial that failed it is withdrawn, as if it had never been taken.
 
 from typing import Final
 
+from l4proxy.dataplane.cells import Cells
 from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.sessions import PoolSessions, Session, Sessions, client_key
 from l4proxy.snapshot import Snapshot
@@ -29,7 +30,7 @@ class Places:
             sessions: This worker's sessions.
         """
         self._engine = engine
-        self._cells = cells
+        self._cells = Cells(cells)
         self._sessions = sessions
         self._pools: dict[PoolName, PoolSessions] = {}
         self._names: dict[BackendIndex, BackendName] = {}
@@ -74,17 +75,17 @@ class Places:
             self._engine.now,
             reserve=_RESERVE in forward.effects,
         )
-        self._cells[backend] += 1
+        self._cells.more(backend)
         return session
 
     def give_back(self, session: Session, backend: BackendIndex) -> None:
         """Count one less: the connection has ended."""
-        self._cells[backend] -= 1
+        self._cells.less(backend)
         self._sessions.end(session, backend, self._engine.now)
 
     def withdraw(self, session: Session, backend: BackendIndex) -> None:
         """Count one less: the connection never came about."""
-        self._cells[backend] -= 1
+        self._cells.less(backend)
         self._sessions.withdraw(session, backend, self._engine.now)
 
     def tick(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
+from l4proxy.dataplane.cells import Cells
 from l4proxy.shared_sessions import FOREVER, TICKS, SharedSession, SharedSessions
 from l4proxy.snapshot import SessionRules
 from routing import BackendIndex, PoolName
@@ -104,7 +105,7 @@ class Sessions:
             cells: This worker's sessions, by backend index.
             shared: What workers tell each other.
         """
-        self._cells = cells
+        self._cells = Cells(cells)
         self._shared = shared
         self._pools: dict[PoolName, PoolSessions] = {}
         self._size = 0
@@ -176,7 +177,7 @@ class Sessions:
         session.rules = rules
         session.open += 1
         if session.each:
-            self._cells[backend] += 1
+            self._cells.more(backend)
         if reserve and rules.reservation:
             session.reserved = backend
             session.reserved_until = now + rules.reservation
@@ -192,7 +193,7 @@ class Sessions:
     def end(self, session: Session, backend: BackendIndex, now: float) -> None:
         """Hear that one of its connections, begun with `backend`, has ended."""
         if session.each:
-            self._cells[backend] -= 1
+            self._cells.less(backend)
         session.open -= 1
         if session.open or session.pool is None:
             return
@@ -208,7 +209,7 @@ class Sessions:
         pool = session.pool
         if session.open == 1 and not session.queued and pool is not None:
             if session.each:
-                self._cells[backend] -= 1
+                self._cells.less(backend)
             session.open = 0
             self._forget(session, pool)
         else:
@@ -265,7 +266,7 @@ class Sessions:
             self._look_again_at(session)
             return
         session.counted = True
-        self._cells[session.backend] += 1
+        self._cells.more(session.backend)
         if session.slot is not None:
             self._fresh.append(session)
 
@@ -277,7 +278,7 @@ class Sessions:
     def _discount(self, session: Session) -> None:
         if session.counted:
             session.counted = False
-            self._cells[session.backend] -= 1
+            self._cells.less(session.backend)
 
     def _counted_elsewhere(self, session: Session, now: float, *, outranking: bool) -> bool:
         if session.slot is None:

@@ -139,7 +139,7 @@ def test_two_that_began_at_once_count_one_a_moment_later(two: Balancer) -> None:
     assert two.load.sessions(A) == 1
     # As if both had looked before either wrote:
     mine.counted = True
-    first._cells[A] += 1  # noqa: SLF001 - the race itself cannot be timed
+    first._cells.more(A)  # noqa: SLF001 - the race itself cannot be timed
     first._tell(mine)  # noqa: SLF001 - as above
     assert two.load.sessions(A) == 2
     two.tick(101.0)
