@@ -14,7 +14,7 @@ import mmap
 import os
 from hashlib import blake2b
 from secrets import token_bytes
-from typing import Final, NamedTuple
+from typing import Final
 
 from routing import BackendIndex, PoolName
 
@@ -33,10 +33,11 @@ TICKS: Final = 10
 _KEY_BYTES: Final = 8
 _FIELDS: Final = 4  # backend, end, reserved, end of the reservation: 32 bits each
 _HEADER_BYTES: Final = 16  # the key of the hash: the same in all workers, unknown to clients
+_HOMES: Final = SHARED_SESSIONS - NEIGHBOURS  # where the neighbours of a key may begin
 _SEGMENT_BYTES: Final = SHARED_SESSIONS * (_KEY_BYTES + 4 * _FIELDS)
 
 
-class SharedSession(NamedTuple):
+class SharedSession:
     """One session as its worker tells the others; a slot of it takes four 32-bit words.
 
     Attributes:
@@ -47,11 +48,23 @@ class SharedSession(NamedTuple):
         reserved_until: Until when, ticks; 0: there is no reservation.
     """
 
-    backend: BackendIndex
-    counted: bool
-    ends: int
-    reserved: BackendIndex
-    reserved_until: int
+    __slots__ = ("backend", "counted", "ends", "reserved", "reserved_until")
+
+    def __init__(
+        self,
+        backend: BackendIndex,
+        ends: int,
+        reserved: BackendIndex,
+        reserved_until: int,
+        *,
+        counted: bool,
+    ) -> None:
+        """Make what is told."""
+        self.backend = backend
+        self.ends = ends
+        self.reserved = reserved
+        self.reserved_until = reserved_until
+        self.counted = counted
 
 
 class SharedSessions:
@@ -68,7 +81,7 @@ class SharedSessions:
         self._keys = view[_HEADER_BYTES:keys_end].cast("Q")
         self._fields = view[keys_end:].cast("i")
         self._own = row * SHARED_SESSIONS
-        self._others = tuple(n * SHARED_SESSIONS for n in range(rows) if n != row)
+        self._others = [n * SHARED_SESSIONS for n in range(rows) if n != row]
 
     @property
     def alone(self) -> bool:
@@ -76,14 +89,16 @@ class SharedSessions:
         return not self._others
 
     def key_of(self, pool: PoolName, client: bytes) -> int:
-        """Return the key of a client's session with a pool: 64 bits, never 0."""
+        """Return the key of a client's session with a pool: 62 bits, never 0."""
         named = b"%s\0%s" % (pool.encode(), client)
         keyed = blake2b(named, digest_size=_KEY_BYTES, key=self._secret)
-        return int.from_bytes(keyed.digest(), "little") or 1
+        # What is longer is no machine word in compiled code.
+        return int.from_bytes(keyed.digest(), "little") >> 2 or 1
 
     def claim(self, key: int) -> int | None:
         """Return a free slot of this worker for a new session, if one of its neighbours is."""
-        for slot in self._neighbours(self._own, key):
+        at = self._own + key % _HOMES
+        for slot in range(at, at + NEIGHBOURS):
             if self._keys[slot] == 0:
                 return slot
         return None
@@ -108,13 +123,14 @@ class SharedSessions:
 
     def elsewhere(self, key: int, now: int) -> list[tuple[int, SharedSession]]:
         """Return what other workers say of a live session, each with where its segment begins."""
-        read = (
-            (segment, self._read(slot))
-            for segment in self._others
-            for slot in self._neighbours(segment, key)
-            if self._keys[slot] == key
-        )
-        return [each for each in read if each[1].ends > now or each[1].reserved_until > now]
+        found: list[tuple[int, SharedSession]] = []
+        home = key % _HOMES
+        for segment in self._others:
+            at = segment + home
+            for slot in range(at, at + NEIGHBOURS):
+                if self._keys[slot] == key:
+                    self._read(slot, segment, now, found)
+        return found
 
     def outranks(self, segment: int) -> bool:
         """Say whether another worker goes on counting where both have begun to."""
@@ -125,17 +141,16 @@ class SharedSessions:
         keys = self._keys[self._own : self._own + SHARED_SESSIONS]
         keys.cast("B")[:] = bytes(SHARED_SESSIONS * _KEY_BYTES)
 
-    def _read(self, slot: int) -> SharedSession:
+    def _read(
+        self, slot: int, segment: int, now: int, found: list[tuple[int, SharedSession]]
+    ) -> None:
+        """Add what stands in a slot of another worker's segment, if it lives."""
         at = _FIELDS * slot
         index, ends, reserved, until = self._fields[at : at + _FIELDS]
-        return SharedSession(
-            BackendIndex(abs(index) - 1), index > 0, ends, BackendIndex(reserved), until
-        )
-
-    @staticmethod
-    def _neighbours(segment: int, key: int) -> range:
-        at = segment + key % (SHARED_SESSIONS - NEIGHBOURS)
-        return range(at, at + NEIGHBOURS)
+        if ends > now or until > now:
+            backend = BackendIndex(abs(index) - 1)
+            other = SharedSession(backend, ends, BackendIndex(reserved), until, counted=index > 0)
+            found.append((segment, other))
 
 
 def create_sessions(rows: int) -> int:

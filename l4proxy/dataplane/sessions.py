@@ -81,9 +81,11 @@ class PoolSessions:
         rules: Those of the connections that begin.
         homing: Whether a client without a reservation should go where its session is.
         known: By `client_key`.
+        asked: Whose key of the shared sessions was asked for last; None: nobody's yet.
+        asked_key: That key.
     """
 
-    __slots__ = ("homing", "known", "name", "rules")
+    __slots__ = ("asked", "asked_key", "homing", "known", "name", "rules")
 
     def __init__(self, name: PoolName, rules: SessionRules) -> None:
         """Begin without sessions."""
@@ -91,6 +93,8 @@ class PoolSessions:
         self.rules = rules
         self.homing = False
         self.known: dict[bytes, Session] = {}
+        self.asked: bytes | None = None
+        self.asked_key = 0
 
 
 class Sessions:
@@ -148,7 +152,7 @@ class Sessions:
                 return session.backend
         if self._shared.alone:
             return None
-        key = self._shared.key_of(pool.name, client) if session is None else session.key
+        key = self._key_of(pool, client) if session is None else session.key
         return self._reserved_elsewhere(key, int(now * TICKS), homing=pool.homing)
 
     def begin(
@@ -244,6 +248,13 @@ class Sessions:
                 home = other.backend
         return home
 
+    def _key_of(self, pool: PoolSessions, client: bytes) -> int:
+        # Who is asked for is sent somewhere next: hashed once, not for each.
+        if pool.asked != client:
+            pool.asked = client
+            pool.asked_key = self._shared.key_of(pool.name, client)
+        return pool.asked_key
+
     def _new(self, pool: PoolSessions, client: bytes, backend: BackendIndex, now: float) -> Session:
         session = Session(pool, client, backend)
         if self._size >= MOST_SESSIONS:
@@ -253,7 +264,7 @@ class Sessions:
         pool.known[client] = session
         self._size += 1
         if not self._shared.alone:
-            session.key = self._shared.key_of(pool.name, client)
+            session.key = self._key_of(pool, client)
             session.slot = self._shared.claim(session.key)
         self._count(session, now)
         return session
@@ -284,13 +295,15 @@ class Sessions:
         if session.slot is None:
             return False
         ticks = int(now * TICKS)
-        return any(
-            other.counted
-            and other.backend == session.backend
-            and other.ends > ticks
-            and (not outranking or self._shared.outranks(segment))
-            for segment, other in self._shared.elsewhere(session.key, ticks)
-        )
+        for segment, other in self._shared.elsewhere(session.key, ticks):
+            if (
+                other.counted
+                and other.backend == session.backend
+                and other.ends > ticks
+                and (not outranking or self._shared.outranks(segment))
+            ):
+                return True
+        return False
 
     def _queue(self, session: Session) -> None:
         session.queued = True
@@ -321,10 +334,10 @@ class Sessions:
             return
         said = SharedSession(
             session.backend,
-            session.counted,
             FOREVER if session.open else int(session.ends * TICKS),
             session.reserved,
             int(session.reserved_until * TICKS),
+            counted=session.counted,
         )
         self._shared.write(session.slot, session.key, said)
 

@@ -17,7 +17,16 @@ from routing import BackendIndex, PoolName
 
 ROWS = 3
 APP = PoolName("app")
-SESSION = SharedSession(BackendIndex(7), True, FOREVER, BackendIndex(9), 500)
+SEVEN, NINE = BackendIndex(7), BackendIndex(9)
+SESSION = SharedSession(SEVEN, FOREVER, NINE, 500, counted=True)
+
+
+def told(heard: list[tuple[int, SharedSession]]) -> list[tuple[int, list[int]]]:
+    """Who says it, and what each field of it is."""
+    return [
+        (segment, [said.backend, said.counted, said.ends, said.reserved, said.reserved_until])
+        for segment, said in heard
+    ]
 
 
 @pytest.fixture
@@ -35,7 +44,7 @@ def test_what_one_worker_writes_the_others_read(memory: int) -> None:
     slot = first.claim(key)
     assert slot is not None
     first.write(slot, key, SESSION)
-    assert second.elsewhere(key, now=10) == [(0, SESSION)]
+    assert told(second.elsewhere(key, now=10)) == [(0, [7, True, FOREVER, 9, 500])]
     assert first.elsewhere(key, now=10) == []
 
 
@@ -45,9 +54,9 @@ def test_a_count_given_up_is_told(memory: int) -> None:
     key = first.key_of(APP, b"client")
     slot = first.claim(key)
     assert slot is not None
-    uncounted = SESSION._replace(backend=BackendIndex(0), counted=False)
+    uncounted = SharedSession(BackendIndex(0), FOREVER, NINE, 500, counted=False)
     first.write(slot, key, uncounted)
-    assert second.elsewhere(key, now=10) == [(0, uncounted)]
+    assert told(second.elsewhere(key, now=10)) == [(0, [0, False, FOREVER, 9, 500])]
 
 
 def test_what_is_over_is_not_read(memory: int) -> None:
@@ -56,7 +65,7 @@ def test_what_is_over_is_not_read(memory: int) -> None:
     key = first.key_of(APP, b"client")
     slot = first.claim(key)
     assert slot is not None
-    first.write(slot, key, SESSION._replace(ends=20, reserved_until=30))
+    first.write(slot, key, SharedSession(SEVEN, 20, NINE, 30, counted=True))
     assert second.elsewhere(key, now=29)
     assert not second.elsewhere(key, now=30)
     first.write_end(slot, 40)
