@@ -14,7 +14,7 @@ import mmap
 import os
 from hashlib import blake2b
 from secrets import token_bytes
-from typing import Final
+from typing import Final, NamedTuple
 
 from routing import BackendIndex, PoolName
 
@@ -37,7 +37,7 @@ _HOMES: Final = SHARED_SESSIONS - NEIGHBOURS  # where the neighbours of a key ma
 _SEGMENT_BYTES: Final = SHARED_SESSIONS * (_KEY_BYTES + 4 * _FIELDS)
 
 
-class SharedSession:
+class SharedSession(NamedTuple):
     """One session as its worker tells the others; a slot of it takes four 32-bit words.
 
     Attributes:
@@ -48,23 +48,11 @@ class SharedSession:
         reserved_until: Until when, ticks; 0: there is no reservation.
     """
 
-    __slots__ = ("backend", "counted", "ends", "reserved", "reserved_until")
-
-    def __init__(
-        self,
-        backend: BackendIndex,
-        ends: int,
-        reserved: BackendIndex,
-        reserved_until: int,
-        *,
-        counted: bool,
-    ) -> None:
-        """Make what is told."""
-        self.backend = backend
-        self.ends = ends
-        self.reserved = reserved
-        self.reserved_until = reserved_until
-        self.counted = counted
+    backend: BackendIndex
+    counted: bool
+    ends: int
+    reserved: BackendIndex
+    reserved_until: int
 
 
 class SharedSessions:
@@ -103,19 +91,24 @@ class SharedSessions:
                 return slot
         return None
 
-    def write(self, slot: int, key: int, session: SharedSession) -> None:
-        """Tell the others of a session in a slot that was claimed for it."""
-        at = _FIELDS * slot
-        index = session.backend + 1
-        self._fields[at] = index if session.counted else -index
-        self._fields[at + 1] = session.ends
-        self._fields[at + 2] = session.reserved
-        self._fields[at + 3] = session.reserved_until
-        self._keys[slot] = key
+    def write_reservation(self, slot: int, reserved: BackendIndex, until: int) -> None:
+        """Tell the others where the client of a slot should go, and until when, ticks."""
+        at = _FIELDS * slot + 2
+        self._fields[at] = reserved
+        self._fields[at + 1] = until
 
     def write_end(self, slot: int, ends: int) -> None:
         """Tell the others when the session in a slot ends, ticks."""
         self._fields[_FIELDS * slot + 1] = ends
+
+    def write(self, slot: int, key: int, backend: BackendIndex, *, counted: bool) -> None:
+        """Tell the others of a session in a slot that was claimed for it: the last to be written.
+
+        Only by its key do they find it.
+        """
+        index = backend + 1
+        self._fields[_FIELDS * slot] = index if counted else -index
+        self._keys[slot] = key
 
     def free(self, slot: int) -> None:
         """Give a slot back."""
@@ -149,7 +142,7 @@ class SharedSessions:
         index, ends, reserved, until = self._fields[at : at + _FIELDS]
         if ends > now or until > now:
             backend = BackendIndex(abs(index) - 1)
-            other = SharedSession(backend, ends, BackendIndex(reserved), until, counted=index > 0)
+            other = SharedSession(backend, index > 0, ends, BackendIndex(reserved), until)
             found.append((segment, other))
 
 

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final
 
 from l4proxy.dataplane.cells import Cells
-from l4proxy.shared_sessions import FOREVER, TICKS, SharedSession, SharedSessions
+from l4proxy.shared_sessions import FOREVER, TICKS, SharedSessions
 from l4proxy.snapshot import SessionRules
 from routing import BackendIndex, PoolName
 
@@ -330,16 +330,13 @@ class Sessions:
         self._size -= 1
 
     def _tell(self, session: Session) -> None:
-        if session.slot is None:
+        slot = session.slot
+        if slot is None:
             return
-        said = SharedSession(
-            session.backend,
-            FOREVER if session.open else int(session.ends * TICKS),
-            session.reserved,
-            int(session.reserved_until * TICKS),
-            counted=session.counted,
-        )
-        self._shared.write(session.slot, session.key, said)
+        shared = self._shared
+        shared.write_reservation(slot, session.reserved, int(session.reserved_until * TICKS))
+        shared.write_end(slot, FOREVER if session.open else int(session.ends * TICKS))
+        shared.write(slot, session.key, session.backend, counted=session.counted)
 
 
 def client_key(address: bytes) -> bytes:
