@@ -33,6 +33,7 @@ TICKS: Final = 10
 _KEY_BYTES: Final = 8
 _FIELDS: Final = 4  # backend, end, reserved, end of the reservation: 32 bits each
 _HEADER_BYTES: Final = 16  # the key of the hash: the same in all workers, unknown to clients
+_HOMES: Final = SHARED_SESSIONS - NEIGHBOURS  # where the neighbours of a key may begin
 _SEGMENT_BYTES: Final = SHARED_SESSIONS * (_KEY_BYTES + 4 * _FIELDS)
 
 
@@ -68,7 +69,7 @@ class SharedSessions:
         self._keys = view[_HEADER_BYTES:keys_end].cast("Q")
         self._fields = view[keys_end:].cast("i")
         self._own = row * SHARED_SESSIONS
-        self._others = tuple(n * SHARED_SESSIONS for n in range(rows) if n != row)
+        self._others = [n * SHARED_SESSIONS for n in range(rows) if n != row]
 
     @property
     def alone(self) -> bool:
@@ -76,31 +77,38 @@ class SharedSessions:
         return not self._others
 
     def key_of(self, pool: PoolName, client: bytes) -> int:
-        """Return the key of a client's session with a pool: 64 bits, never 0."""
+        """Return the key of a client's session with a pool: 62 bits, never 0."""
         named = b"%s\0%s" % (pool.encode(), client)
         keyed = blake2b(named, digest_size=_KEY_BYTES, key=self._secret)
-        return int.from_bytes(keyed.digest(), "little") or 1
+        # What is longer is no machine word in compiled code.
+        return int.from_bytes(keyed.digest(), "little") >> 2 or 1
 
     def claim(self, key: int) -> int | None:
         """Return a free slot of this worker for a new session, if one of its neighbours is."""
-        for slot in self._neighbours(self._own, key):
+        at = self._own + key % _HOMES
+        for slot in range(at, at + NEIGHBOURS):
             if self._keys[slot] == 0:
                 return slot
         return None
 
-    def write(self, slot: int, key: int, session: SharedSession) -> None:
-        """Tell the others of a session in a slot that was claimed for it."""
-        at = _FIELDS * slot
-        index = session.backend + 1
-        self._fields[at] = index if session.counted else -index
-        self._fields[at + 1] = session.ends
-        self._fields[at + 2] = session.reserved
-        self._fields[at + 3] = session.reserved_until
-        self._keys[slot] = key
+    def write_reservation(self, slot: int, reserved: BackendIndex, until: int) -> None:
+        """Tell the others where the client of a slot should go, and until when, ticks."""
+        at = _FIELDS * slot + 2
+        self._fields[at] = reserved
+        self._fields[at + 1] = until
 
     def write_end(self, slot: int, ends: int) -> None:
         """Tell the others when the session in a slot ends, ticks."""
         self._fields[_FIELDS * slot + 1] = ends
+
+    def write(self, slot: int, key: int, backend: BackendIndex, *, counted: bool) -> None:
+        """Tell the others of a session in a slot that was claimed for it: the last to be written.
+
+        Only by its key do they find it.
+        """
+        index = backend + 1
+        self._fields[_FIELDS * slot] = index if counted else -index
+        self._keys[slot] = key
 
     def free(self, slot: int) -> None:
         """Give a slot back."""
@@ -108,13 +116,14 @@ class SharedSessions:
 
     def elsewhere(self, key: int, now: int) -> list[tuple[int, SharedSession]]:
         """Return what other workers say of a live session, each with where its segment begins."""
-        read = (
-            (segment, self._read(slot))
-            for segment in self._others
-            for slot in self._neighbours(segment, key)
-            if self._keys[slot] == key
-        )
-        return [each for each in read if each[1].ends > now or each[1].reserved_until > now]
+        found: list[tuple[int, SharedSession]] = []
+        home = key % _HOMES
+        for segment in self._others:
+            at = segment + home
+            for slot in range(at, at + NEIGHBOURS):
+                if self._keys[slot] == key:
+                    self._read(slot, segment, now, found)
+        return found
 
     def outranks(self, segment: int) -> bool:
         """Say whether another worker goes on counting where both have begun to."""
@@ -125,17 +134,16 @@ class SharedSessions:
         keys = self._keys[self._own : self._own + SHARED_SESSIONS]
         keys.cast("B")[:] = bytes(SHARED_SESSIONS * _KEY_BYTES)
 
-    def _read(self, slot: int) -> SharedSession:
+    def _read(
+        self, slot: int, segment: int, now: int, found: list[tuple[int, SharedSession]]
+    ) -> None:
+        """Add what stands in a slot of another worker's segment, if it lives."""
         at = _FIELDS * slot
         index, ends, reserved, until = self._fields[at : at + _FIELDS]
-        return SharedSession(
-            BackendIndex(abs(index) - 1), index > 0, ends, BackendIndex(reserved), until
-        )
-
-    @staticmethod
-    def _neighbours(segment: int, key: int) -> range:
-        at = segment + key % (SHARED_SESSIONS - NEIGHBOURS)
-        return range(at, at + NEIGHBOURS)
+        if ends > now or until > now:
+            backend = BackendIndex(abs(index) - 1)
+            other = SharedSession(backend, index > 0, ends, BackendIndex(reserved), until)
+            found.append((segment, other))
 
 
 def create_sessions(rows: int) -> int:

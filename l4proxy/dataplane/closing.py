@@ -6,17 +6,16 @@ it was trusted for loses its relays at once.
 """
 
 import math
-from collections import defaultdict
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from l4proxy.dataplane.engine import NEVER, Engine
 from l4proxy.dataplane.relay import Ending
 from routing import Backend, BackendIndex, Pools
 
-CLOSING_SECONDS = 10.0
+CLOSING_SECONDS: Final = 10.0
 """Within which what is left of a drained backend is closed, evenly."""
 
-CLOSING_STEP_SECONDS = 0.1
+CLOSING_STEP_SECONDS: Final = 0.1
 """Between two steps of that: ten thousand relays are closed a hundred at a time, 3 ms of work."""
 
 
@@ -46,23 +45,28 @@ class Closing:
     def __init__(self, engine: Engine) -> None:
         """Begin without relays."""
         self._engine = engine
-        self._relays: defaultdict[BackendIndex, set[Closable]] = defaultdict(set)
+        self._relays: dict[BackendIndex, set[Closable]] = {}
         self._leaving: dict[BackendIndex, _Leave] = {}
         self.deadline = NEVER
         self.scheduled = NEVER
 
     def opened(self, backend: BackendIndex, relay: Closable) -> None:
         """Hear of a relay; if its backend lost them while it was dialled, this one ends now."""
-        self._relays[backend].add(relay)
-        if backend in self._leaving:
+        relays = self._relays.get(backend)
+        if relays is None:
+            self._relays[backend] = {relay}
+        else:
+            relays.add(relay)
+        if self._leaving and backend in self._leaving:
             self._wake()
 
     def ended(self, backend: BackendIndex, relay: Closable) -> None:
         """Hear that a relay has ended."""
-        relays = self._relays[backend]
-        relays.discard(relay)
-        if not relays:
-            del self._relays[backend]
+        relays = self._relays.get(backend)
+        if relays is not None:
+            relays.discard(relay)
+            if not relays:
+                del self._relays[backend]
 
     def apply(self, pools: Pools) -> None:
         """Close by what this snapshot says of its backends."""

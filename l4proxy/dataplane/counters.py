@@ -4,11 +4,10 @@ Names and labels come from code and configuration, never from a peer.
 """
 
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from typing import Final
 
 from l4proxy.messages import Report
-from routing import BackendName, Forward, PoolName, Why
+from routing import BackendName, Forward, PoolName
 
 ACCEPTED: Final = "accepted"
 """Connections accepted; label: none."""
@@ -77,9 +76,7 @@ _SEPARATOR: Final = "/"
 
 _OF_BACKENDS: Final = {FORWARDED, BYTES_UP, BYTES_DOWN}
 
-_KEPT_KEYS: Final = 8_192  # every backend of a large configuration
-
-_Key = tuple[str, str]
+_NEVER: Final = -1  # what no counter comes to
 
 
 def backend_label(pool: PoolName, backend: BackendName) -> str:
@@ -99,16 +96,36 @@ def choice_parts(label: str) -> tuple[PoolName, str]:
     return PoolName(pool), why
 
 
-# Made once for each pool and backend: two thirds of what counting a connection cost.
-@lru_cache(maxsize=_KEPT_KEYS)
-def _chosen(pool: PoolName, why: Why) -> _Key:
-    return CHOSEN, f"{pool}{_SEPARATOR}{why}"
+class _Row:
+    """One counter: what it came to, and what of that was reported."""
+
+    __slots__ = ("count", "leaving", "reported")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.reported = _NEVER
+        self.leaving = False
 
 
-@lru_cache(maxsize=_KEPT_KEYS)
-def _of_backend(pool: PoolName, backend: BackendName) -> tuple[_Key, _Key, _Key]:
-    label = backend_label(pool, backend)
-    return (FORWARDED, label), (BYTES_UP, label), (BYTES_DOWN, label)
+class _Copied:
+    """The rows of the bytes of one backend's relays."""
+
+    __slots__ = ("down", "up")
+
+    def __init__(self, up: _Row, down: _Row) -> None:
+        self.up = up
+        self.down = down
+
+
+class _OfPool:
+    """Rows that a connection to a pool adds to, found without making their labels anew."""
+
+    __slots__ = ("chosen", "copied", "forwarded")
+
+    def __init__(self) -> None:
+        self.chosen: dict[str, _Row] = {}
+        self.forwarded: dict[str, _Row] = {}
+        self.copied: dict[str, _Copied] = {}
 
 
 class Counters:
@@ -117,23 +134,33 @@ class Counters:
     A count of nought in a report says that its row is forgotten: what it came to was reported.
     """
 
-    __slots__ = ("_counts", "_leaving", "_reported")
+    # By name and by label: strings keep their hash, pairs of them do not.
+    __slots__ = ("_counts", "_known", "_size")
 
     def __init__(self) -> None:
         """Start at nothing."""
-        self._counts: dict[_Key, int] = {}
-        self._reported: dict[_Key, int] = {}
-        self._leaving: set[_Key] = set()
+        self._counts: dict[str, dict[str, _Row]] = {}
+        self._known: dict[str, _OfPool] = {}
+        self._size = 0
 
     def add(self, name: str, label: str = "", amount: int = 1) -> None:
         """Count."""
-        self._add_to((name, label), amount)
+        labels = self._counts.get(name)
+        row = None if labels is None else labels.get(label)
+        if row is None:
+            row = self._begin(name, label)
+        row.count += amount
 
-    def _begin(self, key: _Key, amount: int) -> None:
-        """Count what may have no counter yet."""
-        if key not in self._counts and len(self._counts) >= MOST_COUNTERS:
-            key = key[0], OTHER
-        self._counts[key] = self._counts.get(key, 0) + amount
+    def _begin(self, name: str, label: str) -> _Row:
+        """Return the row of what may have none yet; that of `OTHER` if there is no room for it."""
+        labels = self._counts.setdefault(name, {})
+        if label not in labels and self._size >= MOST_COUNTERS:
+            label = OTHER
+        row = labels.get(label)
+        if row is None:
+            row = labels[label] = _Row()
+            self._size += 1
+        return row
 
     def dial_failed(self, forward: Forward, reason: str) -> None:
         """Count a dial that failed."""
@@ -142,8 +169,17 @@ class Counters:
 
     def forwarded(self, forward: Forward) -> None:
         """Count a connection that was relayed, and what led to its backend."""
-        self._add_to(_chosen(forward.pool, forward.why), 1)
-        self._add_to(_of_backend(forward.pool, forward.backend.name)[0], 1)
+        pool, why, backend = forward.pool, forward.why, forward.backend.name
+        known = self._of_pool(pool)
+        row = known.chosen.get(why)
+        if row is None:
+            row = self._find(known.chosen, why, CHOSEN, f"{pool}{_SEPARATOR}{why}")
+        row.count += 1
+        row = known.forwarded.get(backend)
+        if row is None:
+            label = backend_label(pool, backend)
+            row = self._find(known.forwarded, backend, FORWARDED, label)
+        row.count += 1
 
     def resumption(self, forward: Forward, outcome: str) -> None:
         """Count what became of a session that a client offered to go on with."""
@@ -151,46 +187,62 @@ class Counters:
 
     def copied(self, forward: Forward, up: int, down: int) -> None:
         """Count the bytes of a relay that has ended: to the backend, to the client."""
-        _, to_backend, to_client = _of_backend(forward.pool, forward.backend.name)
-        self._add_to(to_backend, up)
-        self._add_to(to_client, down)
+        known = self._of_pool(forward.pool)
+        copied = known.copied.get(forward.backend.name)
+        if copied is None:
+            label = backend_label(forward.pool, forward.backend.name)
+            copied = _Copied(self._begin(BYTES_UP, label), self._begin(BYTES_DOWN, label))
+            if self._size < MOST_COUNTERS:
+                known.copied[forward.backend.name] = copied
+        copied.up.count += up
+        copied.down.count += down
 
-    def _add_to(self, key: _Key, amount: int) -> None:
-        try:
-            self._counts[key] += amount
-        except KeyError:
-            self._begin(key, amount)
+    def _of_pool(self, pool: PoolName) -> _OfPool:
+        known = self._known.get(pool)
+        if known is None:
+            known = self._known[pool] = _OfPool()
+        return known
+
+    def _find(self, rows: dict[str, _Row], key: str, name: str, label: str) -> _Row:
+        """Return a row and keep it under a key, unless it may be that of `OTHER`."""
+        row = self._begin(name, label)
+        if self._size < MOST_COUNTERS:
+            rows[key] = row
+        return row
 
     def forget(self, backends: AbstractSet[str]) -> None:
         """Drop the rows of backends that are gone, by label, once all they hold is reported.
 
         One that is counted again meanwhile is reported again before it is dropped.
         """
-        for key in self._counts:
-            name, label = key
-            if (name in _OF_BACKENDS and label in backends) or (
-                name == DIAL_FAILED and dial_parts(label)[0] in backends
-            ):
-                self._leaving.add(key)
+        for name, labels in self._counts.items():
+            for label, row in labels.items():
+                if (name in _OF_BACKENDS and label in backends) or (
+                    name == DIAL_FAILED and dial_parts(label)[0] in backends
+                ):
+                    row.leaving = True
+        self._known.clear()
 
     def changes(self) -> Report | None:
         """Return what changed since `reported`, at most `ROWS_PER_REPORT`; None if nothing did."""
-        rows = []
-        for key, count in self._counts.items():
-            if self._reported.get(key) != count:
-                rows.append((*key, count))
-            elif key in self._leaving:
-                rows.append((*key, 0))
-            if len(rows) == ROWS_PER_REPORT:
-                break
+        rows: list[tuple[str, str, int]] = []
+        for name, labels in self._counts.items():
+            for label, row in labels.items():
+                if row.count != row.reported:
+                    rows.append((name, label, row.count))
+                elif row.leaving:
+                    rows.append((name, label, 0))
+                if len(rows) == ROWS_PER_REPORT:
+                    return Report(tuple(rows))
         return Report(tuple(rows)) if rows else None
 
     def reported(self, report: Report) -> None:
         """Note that a report is on its way; one that was dropped is made again."""
         for name, label, count in report.counters:
-            if not count and (name, label) in self._leaving:
-                self._leaving.discard((name, label))
-                del self._counts[name, label]
-                self._reported.pop((name, label), None)  # one that was nought from the start
+            row = self._counts[name][label]
+            if not count and row.leaving:
+                del self._counts[name][label]
+                self._size -= 1
+                self._known.clear()  # it may be there
             else:
-                self._reported[name, label] = count
+                row.reported = count

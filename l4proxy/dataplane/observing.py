@@ -6,6 +6,7 @@ Whether a session that the client offered goes on is the proof of stickiness. Wh
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from l4proxy.channel import Channel, ChannelClosed
 from l4proxy.dataplane import counters as names
@@ -26,14 +27,14 @@ from routing import (
 )
 from sni import NEED_DATA, ClientHello, FlightRead, FlightUnread, ServerFlight
 
-OBSERVED_DELAY_SECONDS = 0.1
+OBSERVED_DELAY_SECONDS: Final = 0.1
 """How long observed tokens wait for more before they leave: a client that was sent away needs more
 than a round trip to come back, and ten messages a second cost nothing."""
 
-TLS_1_3 = 0x0304
+TLS_1_3: Final = 0x0304
 
-
-_KNOWN_ID = (Why.SESSION_ID, Why.ROUTABLE)
+_ROUTABLE: Final = Why.ROUTABLE
+_SESSION_ID: Final = Why.SESSION_ID
 
 
 def _offers_older(hello: ClientHello, why: Why) -> bool:
@@ -45,7 +46,9 @@ def _offers_older(hello: ClientHello, why: Why) -> bool:
         return True
     if not hello.session_id:
         return False
-    return TLS_1_3 not in hello.supported_versions or why in _KNOWN_ID
+    if why is _SESSION_ID or why is _ROUTABLE:
+        return True
+    return TLS_1_3 not in hello.supported_versions
 
 
 class Sighting:

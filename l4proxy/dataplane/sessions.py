@@ -7,10 +7,12 @@ serve it. While a reservation lasts, the client's further new connections go whe
 
 import heapq
 from collections import deque
+from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
-from l4proxy.shared_sessions import FOREVER, TICKS, SharedSession, SharedSessions
+from l4proxy.dataplane.cells import Cells
+from l4proxy.shared_sessions import FOREVER, TICKS, SharedSessions
 from l4proxy.snapshot import SessionRules
 from routing import BackendIndex, PoolName
 
@@ -34,18 +36,20 @@ class Session:
             remember it; then it is never counted itself.
         counted: Whether this worker counts it.
         over: Whether it has been forgotten.
+        pool: Where it is remembered; None: nowhere, it is forgotten with its connection.
         waiting: Whether it is to be looked at again, as another worker counts it.
     """
 
     __slots__ = (
         "backend",
+        "client",
         "counted",
         "each",
         "ends",
         "key",
         "open",
         "over",
-        "place",
+        "pool",
         "queued",
         "reserved",
         "reserved_until",
@@ -54,23 +58,49 @@ class Session:
         "waiting",
     )
 
-    def __init__(self, place: tuple[PoolName, bytes] | None, rules: SessionRules) -> None:
-        """Make one that is nowhere yet; without a place it is forgotten with its connection."""
-        self.place = place
-        self.each = rules.by_connections or place is None
+    def __init__(self, pool: "PoolSessions", client: bytes, backend: BackendIndex) -> None:
+        """Make one without connections that nobody counts yet."""
+        rules = pool.rules
+        self.pool: PoolSessions | None = pool
+        self.client = client
+        self.each = rules.by_connections
         self.rules = rules
         self.key = 0
-        self.backend = self.reserved = BackendIndex(0)
+        self.backend = self.reserved = backend
         self.open = 0
         self.ends = self.reserved_until = 0.0
         self.counted = self.queued = self.over = self.waiting = False
         self.slot: int | None = None
 
 
+class PoolSessions:
+    """The sessions of one pool.
+
+    Attributes:
+        name: The pool's.
+        rules: Those of the connections that begin.
+        homing: Whether a client without a reservation should go where its session is.
+        known: By `client_key`.
+        asked: Whose key of the shared sessions was asked for last; None: nobody's yet.
+        asked_key: That key.
+    """
+
+    __slots__ = ("asked", "asked_key", "homing", "known", "name", "rules")
+
+    def __init__(self, name: PoolName, rules: SessionRules) -> None:
+        """Begin without sessions."""
+        self.name = name
+        self.rules = rules
+        self.homing = False
+        self.known: dict[bytes, Session] = {}
+        self.asked: bytes | None = None
+        self.asked_key = 0
+
+
 class Sessions:
     """All sessions of a worker."""
 
-    __slots__ = ("_cells", "_due", "_fresh", "_known", "_order", "_shared", "_uncounted")
+    __slots__ = ("_cells", "_due", "_fresh", "_order", "_pools", "_shared", "_size", "_uncounted")
 
     def __init__(self, cells: "memoryview[int]", shared: SharedSessions) -> None:
         """Begin without sessions.
@@ -79,9 +109,10 @@ class Sessions:
             cells: This worker's sessions, by backend index.
             shared: What workers tell each other.
         """
-        self._cells = cells
+        self._cells = Cells(cells)
         self._shared = shared
-        self._known: dict[tuple[PoolName, bytes], Session] = {}
+        self._pools: dict[PoolName, PoolSessions] = {}
+        self._size = 0
         self._due: list[tuple[float, int, Session]] = []
         self._order = count()
         self._uncounted: deque[Session] = deque()
@@ -89,76 +120,86 @@ class Sessions:
 
     def __len__(self) -> int:
         """Return how many are remembered."""
-        return len(self._known)
+        return self._size
 
-    def reservation(
-        self, pool: PoolName, client: bytes, now: float, *, homing: bool = False
-    ) -> BackendIndex | None:
+    def apply(self, rules: Mapping[PoolName, SessionRules]) -> dict[PoolName, PoolSessions]:
+        """Go by these rules of each pool from now on; return where the sessions of each are.
+
+        Those of a pool that is gone are remembered as long as they would have been.
+        """
+        left = {name: pool for name, pool in self._pools.items() if pool.known}
+        present = {}
+        for name, found in rules.items():
+            pool = left.get(name) or PoolSessions(name, found)
+            pool.rules = found
+            present[name] = pool
+        self._pools = left | present
+        return present
+
+    def reservation(self, pool: PoolSessions, client: bytes, now: float) -> BackendIndex | None:
         """Return where the client's next new connection to a pool should go, if anywhere.
 
         Args:
             pool: The pool.
             client: Its `client_key`.
             now: Seconds, monotonic.
-            homing: Without a reservation it should go where its session is, as long as that lasts.
         """
-        session = self._known.get((pool, client))
+        session = pool.known.get(client)
         if session is not None:
             if session.reserved_until > now:
                 return session.reserved
-            if homing and (session.open or session.ends > now):
+            if pool.homing and (session.open or session.ends > now):
                 return session.backend
         if self._shared.alone:
             return None
-        key = self._shared.key_of(pool, client) if session is None else session.key
-        return self._reserved_elsewhere(key, int(now * TICKS), homing=homing)
+        key = self._key_of(pool, client) if session is None else session.key
+        return self._reserved_elsewhere(key, int(now * TICKS), homing=pool.homing)
 
     def begin(
-        self,
-        place: tuple[PoolName, bytes],
-        backend: BackendIndex,
-        rules: SessionRules,
-        now: float,
-        *,
-        reserve: bool,
+        self, pool: PoolSessions, client: bytes, backend: BackendIndex, now: float, *, reserve: bool
     ) -> Session:
         """Count a connection of a client to a backend; each is ended by `end` or `withdraw`.
 
         Args:
-            place: The pool, and the client's `client_key`.
+            pool: The pool.
+            client: Its `client_key`.
             backend: Where the connection was sent.
-            rules: The pool's.
             now: Seconds, monotonic.
             reserve: Whether the client's next new connections go there too.
         """
-        session = self._known.get(place)
-        reopened = session is not None and session.backend == backend
+        session = pool.known.get(client)
+        rules = pool.rules
+        reopened = False
         if session is None:
-            session = self._new(place, backend, rules, now)
-        elif not reopened:
+            session = self._new(pool, client, backend, now)
+        elif session.backend == backend:
+            reopened = True
+        else:
             self._discount(session)
             session.backend = backend
             self._count(session, now)
         session.rules = rules
         session.open += 1
         if session.each:
-            self._cells[backend] += 1
+            self._cells.more(backend)
         if reserve and rules.reservation:
             session.reserved = backend
             session.reserved_until = now + rules.reservation
             reopened = False
+        if session.slot is None:
+            return session
         if not reopened:
             self._tell(session)
-        elif session.open == 1 and session.slot is not None:
+        elif session.open == 1:
             self._shared.write_end(session.slot, FOREVER)
         return session
 
     def end(self, session: Session, backend: BackendIndex, now: float) -> None:
         """Hear that one of its connections, begun with `backend`, has ended."""
         if session.each:
-            self._cells[backend] -= 1
+            self._cells.less(backend)
         session.open -= 1
-        if session.open or session.place is None:
+        if session.open or session.pool is None:
             return
         session.ends = now + session.rules.idle
         if session.slot is not None:
@@ -169,11 +210,14 @@ class Sessions:
     def withdraw(self, session: Session, backend: BackendIndex, now: float) -> None:
         """Hear that a connection never came about, so that its session has not begun with it."""
         session.reserved_until = 0.0
-        began = session.open == 1 and not session.queued
-        self.end(session, backend, now)
-        if began and session.place is not None:
-            self._forget(session)
+        pool = session.pool
+        if session.open == 1 and not session.queued and pool is not None:
+            if session.each:
+                self._cells.less(backend)
+            session.open = 0
+            self._forget(session, pool)
         else:
+            self.end(session, backend, now)
             self._tell(session)
 
     def tick(self, now: float) -> None:
@@ -204,17 +248,23 @@ class Sessions:
                 home = other.backend
         return home
 
-    def _new(
-        self, place: tuple[PoolName, bytes], backend: BackendIndex, rules: SessionRules, now: float
-    ) -> Session:
-        full = len(self._known) >= MOST_SESSIONS
-        session = Session(None if full else place, rules)
-        session.backend = backend
-        if full:
+    def _key_of(self, pool: PoolSessions, client: bytes) -> int:
+        # Who is asked for is sent somewhere next: hashed once, not for each.
+        if pool.asked != client:
+            pool.asked = client
+            pool.asked_key = self._shared.key_of(pool.name, client)
+        return pool.asked_key
+
+    def _new(self, pool: PoolSessions, client: bytes, backend: BackendIndex, now: float) -> Session:
+        session = Session(pool, client, backend)
+        if self._size >= MOST_SESSIONS:
+            session.pool = None
+            session.each = True
             return session
-        self._known[place] = session
+        pool.known[client] = session
+        self._size += 1
         if not self._shared.alone:
-            session.key = self._shared.key_of(*place)
+            session.key = self._key_of(pool, client)
             session.slot = self._shared.claim(session.key)
         self._count(session, now)
         return session
@@ -227,7 +277,7 @@ class Sessions:
             self._look_again_at(session)
             return
         session.counted = True
-        self._cells[session.backend] += 1
+        self._cells.more(session.backend)
         if session.slot is not None:
             self._fresh.append(session)
 
@@ -239,19 +289,21 @@ class Sessions:
     def _discount(self, session: Session) -> None:
         if session.counted:
             session.counted = False
-            self._cells[session.backend] -= 1
+            self._cells.less(session.backend)
 
     def _counted_elsewhere(self, session: Session, now: float, *, outranking: bool) -> bool:
         if session.slot is None:
             return False
         ticks = int(now * TICKS)
-        return any(
-            other.counted
-            and other.backend == session.backend
-            and other.ends > ticks
-            and (not outranking or self._shared.outranks(segment))
-            for segment, other in self._shared.elsewhere(session.key, ticks)
-        )
+        for segment, other in self._shared.elsewhere(session.key, ticks):
+            if (
+                other.counted
+                and other.backend == session.backend
+                and other.ends > ticks
+                and (not outranking or self._shared.outranks(segment))
+            ):
+                return True
+        return False
 
     def _queue(self, session: Session) -> None:
         session.queued = True
@@ -260,33 +312,31 @@ class Sessions:
     def _look(self, session: Session, now: float) -> None:
         """End a session whose time is over; one that has been busy since is looked at again."""
         session.queued = False
-        if session.open or session.over:
+        pool = session.pool
+        if session.open or session.over or pool is None:
             return
         if session.ends > now:
             self._queue(session)
         else:
-            self._forget(session)
+            self._forget(session, pool)
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: Session, pool: PoolSessions) -> None:
         self._discount(session)
         session.over = True
         if session.slot is not None:
             self._shared.free(session.slot)
             session.slot = None
-        if session.place is not None:
-            del self._known[session.place]
+        del pool.known[session.client]
+        self._size -= 1
 
     def _tell(self, session: Session) -> None:
-        if session.slot is None:
+        slot = session.slot
+        if slot is None:
             return
-        said = SharedSession(
-            session.backend,
-            session.counted,
-            FOREVER if session.open else int(session.ends * TICKS),
-            session.reserved,
-            int(session.reserved_until * TICKS),
-        )
-        self._shared.write(session.slot, session.key, said)
+        shared = self._shared
+        shared.write_reservation(slot, session.reserved, int(session.reserved_until * TICKS))
+        shared.write_end(slot, FOREVER if session.open else int(session.ends * TICKS))
+        shared.write(slot, session.key, session.backend, counted=session.counted)
 
 
 def client_key(address: bytes) -> bytes:

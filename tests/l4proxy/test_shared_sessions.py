@@ -20,6 +20,13 @@ APP = PoolName("app")
 SESSION = SharedSession(BackendIndex(7), True, FOREVER, BackendIndex(9), 500)
 
 
+def tell(worker: SharedSessions, slot: int, key: int, session: SharedSession = SESSION) -> None:
+    """Write all of a session."""
+    worker.write_reservation(slot, session.reserved, session.reserved_until)
+    worker.write_end(slot, session.ends)
+    worker.write(slot, key, session.backend, counted=session.counted)
+
+
 @pytest.fixture
 def memory() -> Iterator[int]:
     """The descriptor of fresh segments."""
@@ -34,7 +41,7 @@ def test_what_one_worker_writes_the_others_read(memory: int) -> None:
     key = first.key_of(APP, b"client")
     slot = first.claim(key)
     assert slot is not None
-    first.write(slot, key, SESSION)
+    tell(first, slot, key)
     assert second.elsewhere(key, now=10) == [(0, SESSION)]
     assert first.elsewhere(key, now=10) == []
 
@@ -46,7 +53,7 @@ def test_a_count_given_up_is_told(memory: int) -> None:
     slot = first.claim(key)
     assert slot is not None
     uncounted = SESSION._replace(backend=BackendIndex(0), counted=False)
-    first.write(slot, key, uncounted)
+    tell(first, slot, key, uncounted)
     assert second.elsewhere(key, now=10) == [(0, uncounted)]
 
 
@@ -56,7 +63,7 @@ def test_what_is_over_is_not_read(memory: int) -> None:
     key = first.key_of(APP, b"client")
     slot = first.claim(key)
     assert slot is not None
-    first.write(slot, key, SESSION._replace(ends=20, reserved_until=30))
+    tell(first, slot, key, SESSION._replace(ends=20, reserved_until=30))
     assert second.elsewhere(key, now=29)
     assert not second.elsewhere(key, now=30)
     first.write_end(slot, 40)
@@ -72,7 +79,7 @@ def test_a_full_neighbourhood_takes_nobody_and_drops_nobody(memory: int) -> None
     for key in keys[:-1]:
         slot = first.claim(key)
         assert slot is not None
-        first.write(slot, key, SESSION)
+        tell(first, slot, key)
     assert first.claim(keys[-1]) is None
     assert all(second.elsewhere(key, now=0) for key in keys[:-1])
 
@@ -84,7 +91,7 @@ def test_a_successor_forgets_what_its_row_held(memory: int) -> None:
     for worker in workers:
         slot = worker.claim(key)
         assert slot is not None
-        worker.write(slot, key, SESSION)
+        tell(worker, slot, key)
     workers[1].clear()
     assert len(workers[0].elsewhere(key, now=0)) == 1
     assert len(workers[1].elsewhere(key, now=0)) == 2
@@ -107,7 +114,7 @@ def test_one_of_two_that_count_gives_way(memory: int) -> None:
     for worker in (first, second):
         slot = worker.claim(key)
         assert slot is not None
-        worker.write(slot, key, SESSION)
+        tell(worker, slot, key)
     ((of_second, _),) = first.elsewhere(key, now=0)
     ((of_first, _),) = second.elsewhere(key, now=0)
     assert second.outranks(of_first)

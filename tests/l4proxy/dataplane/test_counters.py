@@ -142,3 +142,22 @@ def test_a_count_that_was_nought_is_forgotten_too() -> None:
     assert _report(counters) == {}
     counters.copied(_forward("app", "b0"), 1, 0)
     assert _report(counters) == {(BYTES_UP, "app/b0"): 1, (BYTES_DOWN, "app/b0"): 0}
+
+
+def test_room_that_becomes_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that was counted together with others gets its own rows as soon as it can."""
+    monkeypatch.setattr("l4proxy.dataplane.counters.MOST_COUNTERS", 2)
+    counters = Counters()
+    first, second = _forward("app", "b0"), _forward("app", "b1")
+    for forward in (first, second, second):
+        counters.forwarded(forward)
+        counters.copied(forward, 1, 1)
+    told = _report(counters)
+    assert (told[FORWARDED, "app/b0"], told[FORWARDED, OTHER], told[BYTES_UP, OTHER]) == (1, 2, 3)
+    counters.forget({"app/b0"})
+    assert _report(counters) == {(FORWARDED, "app/b0"): 0}
+    monkeypatch.setattr("l4proxy.dataplane.counters.MOST_COUNTERS", 9)
+    counters.forwarded(second)
+    counters.copied(second, 5, 6)
+    told = _report(counters)
+    assert [told[name, "app/b1"] for name in (FORWARDED, BYTES_UP, BYTES_DOWN)] == [1, 5, 6]

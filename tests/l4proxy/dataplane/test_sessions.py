@@ -17,7 +17,7 @@ from routing import BackendIndex, PoolName
 APP = PoolName("app")
 A, B = BackendIndex(3), BackendIndex(4)
 RULES = SessionRules(idle=60, reservation=10)
-ALICE, BOB = (APP, b"\x7f\0\0\1"), (APP, b"\x7f\0\0\2")
+ALICE, BOB = b"\x7f\0\0\1", b"\x7f\0\0\2"
 
 
 @dataclass
@@ -46,13 +46,22 @@ class Balancer:
 
 def begin(
     worker: Sessions,
-    place: tuple[PoolName, bytes] = ALICE,
+    client: bytes = ALICE,
     backend: BackendIndex = A,
     rules: SessionRules = RULES,
     now: float = 100.0,
 ) -> Session:
     """Begin a connection that was selected anew."""
-    return worker.begin(place, backend, rules, now, reserve=True)
+    return worker.begin(worker.apply({APP: rules})[APP], client, backend, now, reserve=True)
+
+
+def reservation(
+    worker: Sessions, client: bytes, now: float, *, homing: bool = False
+) -> BackendIndex | None:
+    """Where the client's next new connection should go."""
+    pool = worker.apply({APP: RULES})[APP]
+    pool.homing = homing
+    return worker.reservation(pool, client, now)
 
 
 @pytest.fixture(params=[1, 2])
@@ -130,7 +139,7 @@ def test_two_that_began_at_once_count_one_a_moment_later(two: Balancer) -> None:
     assert two.load.sessions(A) == 1
     # As if both had looked before either wrote:
     mine.counted = True
-    first._cells[A] += 1  # noqa: SLF001 - the race itself cannot be timed
+    first._cells.more(A)  # noqa: SLF001 - the race itself cannot be timed
     first._tell(mine)  # noqa: SLF001 - as above
     assert two.load.sessions(A) == 2
     two.tick(101.0)
@@ -144,16 +153,17 @@ def test_a_reservation_is_seen_by_all_workers(two: Balancer) -> None:
     first, second = two.sessions
     begin(first)
     for worker in (first, second):
-        assert worker.reservation(*ALICE, now=109.0) == A
-        assert worker.reservation(*ALICE, now=110.5) is None
-        assert worker.reservation(*BOB, now=101.0) is None
+        assert reservation(worker, ALICE, now=109.0) == A
+        assert reservation(worker, ALICE, now=110.5) is None
+        assert reservation(worker, BOB, now=101.0) is None
 
 
 def test_a_token_makes_no_reservation(balancer: Balancer) -> None:
     """Whoever is sent by a ticket has no part in where the network's new clients go."""
     worker = balancer.sessions[0]
-    worker.begin(ALICE, A, RULES, 100.0, reserve=False)
-    assert worker.reservation(*ALICE, now=101.0) is None
+    pool = worker.apply({APP: RULES})[APP]
+    worker.begin(pool, ALICE, A, 100.0, reserve=False)
+    assert reservation(worker, ALICE, now=101.0) is None
 
 
 def test_a_failed_dial_leaves_nothing(balancer: Balancer) -> None:
@@ -161,7 +171,7 @@ def test_a_failed_dial_leaves_nothing(balancer: Balancer) -> None:
     worker = balancer.sessions[0]
     worker.withdraw(begin(worker), A, 100.5)
     assert balancer.load.sessions(A) == 0
-    assert worker.reservation(*ALICE, now=101.0) is None
+    assert reservation(worker, ALICE, now=101.0) is None
     stays = begin(worker, now=101.0)
     worker.withdraw(begin(worker, now=102.0), A, 102.5)
     assert balancer.load.sessions(A) == 1
@@ -176,7 +186,7 @@ def test_a_pool_may_count_connections(balancer: Balancer) -> None:
     rules = SessionRules(idle=60, reservation=10, by_connections=True)
     one, other = begin(worker, rules=rules), begin(worker, rules=rules)
     assert balancer.load.sessions(A) == 2
-    assert worker.reservation(*ALICE, now=101.0) == A
+    assert reservation(worker, ALICE, now=101.0) == A
     worker.end(one, A, 101.0)
     worker.end(other, A, 101.0)
     assert balancer.load.sessions(A) == 0
@@ -190,7 +200,7 @@ def test_a_full_table_forgets_nobody(balancer: Balancer, monkeypatch: pytest.Mon
     worker = balancer.sessions[0]
     alice, bob = begin(worker), begin(worker, BOB)
     assert balancer.load.sessions(A) == 2
-    assert worker.reservation(*BOB, now=101.0) is None
+    assert reservation(worker, BOB, now=101.0) is None
     worker.end(bob, A, 101.0)
     assert balancer.load.sessions(A) == 1
     worker.end(alice, A, 101.0)
@@ -205,16 +215,16 @@ def test_a_full_table_forgets_nobody(balancer: Balancer, monkeypatch: pytest.Mon
     )
 )
 def test_counts_come_back_to_zero(
-    steps: list[tuple[int, tuple[PoolName, bytes], BackendIndex]],
+    steps: list[tuple[int, bytes, BackendIndex]],
 ) -> None:
     """Whatever begins, moves and ends in whichever worker, nothing is left of it in the end."""
     balancer = Balancer(2)
     now = 100.0
     running: list[tuple[Sessions, Session, BackendIndex]] = []
-    for number, place, backend in steps:
+    for number, client, backend in steps:
         now += 7.0
         worker = balancer.sessions[number]
-        running.append((worker, begin(worker, place, backend, now=now), backend))
+        running.append((worker, begin(worker, client, backend, now=now), backend))
         if len(running) > 3:
             ended, session, at = running.pop(0)
             ended.end(session, at, now)
@@ -245,16 +255,17 @@ def test_a_client_is_an_ipv4_address_or_an_ipv6_link(address: bytes, key: bytes)
 def test_a_client_is_at_home_with_whichever_worker_has_its_session(two: Balancer) -> None:
     """A reservation comes first; without either it is nowhere."""
     first, second = two.sessions
-    place, rules = ALICE, SessionRules(idle=60)
-    session = first.begin(place, A, rules, 100.0, reserve=False)
-    assert second.reservation(*place, 100.0) is None
-    assert [each.reservation(*place, 100.0, homing=True) for each in two.sessions] == [A, A]
+    pool = first.apply({APP: SessionRules(idle=60)})[APP]
+    session = first.begin(pool, ALICE, A, 100.0, reserve=False)
+    assert reservation(second, ALICE, 100.0) is None
+    assert [reservation(each, ALICE, 100.0, homing=True) for each in two.sessions] == [A, A]
     first.end(session, A, 110.0)
-    assert second.reservation(*place, 169.0, homing=True) == A
-    assert [each.reservation(*place, 170.1, homing=True) for each in two.sessions] == [None, None]
-    second.begin(place, B, RULES, 120.0, reserve=True)
-    assert first.reservation(*BOB, 120.0, homing=True) is None
-    assert second.reservation(*place, 120.0, homing=True) == B
+    assert reservation(second, ALICE, 169.0, homing=True) == A
+    late = [reservation(each, ALICE, 170.1, homing=True) for each in two.sessions]
+    assert late == [None, None]
+    begin(second, backend=B, now=120.0)
+    assert reservation(first, BOB, 120.0, homing=True) is None
+    assert reservation(second, ALICE, 120.0, homing=True) == B
 
 
 def test_a_session_is_looked_at_again_once_however_it_moves(two: Balancer) -> None:
@@ -268,3 +279,28 @@ def test_a_session_is_looked_at_again_once_however_it_moves(two: Balancer) -> No
     assert len(second._uncounted) <= 1  # noqa: SLF001 - its length is the promise
     for session, backend in zip(held, (A, B), strict=True):
         first.end(session, backend, 102.0)
+
+
+def test_a_pool_that_is_gone_keeps_its_sessions(balancer: Balancer) -> None:
+    """They end when they would have, and are found again if the pool comes back before."""
+    worker = balancer.sessions[0]
+    session = begin(worker)
+    worker.apply({})
+    worker.end(session, A, 110.0)
+    balancer.tick(111.0)
+    assert balancer.load.sessions(A) == 1
+    assert begin(worker, now=120.0) is session
+    worker.apply({})
+    worker.end(session, A, 130.0)
+    balancer.tick(190.0)
+    assert balancer.load.sessions(A) == 0
+    assert begin(worker, now=200.0) is not session
+
+
+def test_what_is_withdrawn_is_not_looked_at_again(balancer: Balancer) -> None:
+    """Clients that never say more than hello leave nothing, however many come in a second."""
+    worker = balancer.sessions[0]
+    for _ in range(3):
+        worker.withdraw(begin(worker), A, 100.0)
+    assert len(worker) == 0
+    assert not worker._due  # noqa: SLF001 - that it is bounded is the promise
