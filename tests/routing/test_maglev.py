@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import routing
@@ -55,13 +55,15 @@ def test_processes_agree() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30))
+@example([1] * 14 + [8])
 def test_entries_are_shared_by_weight(weights: list[int]) -> None:
-    """Each member has its share of the table, to two entries; nobody has none."""
+    """Each has its share of the table, less that of the entry with which every member begins."""
     members = {name(f"b{i}"): weight for i, weight in enumerate(weights)}
     won = Counter(_owners(members))
     assert sum(won.values()) == TABLE_SIZE
     for member, weight in members.items():
-        assert won[member] == pytest.approx(TABLE_SIZE * weight / sum(weights), abs=2)
+        share = weight / sum(weights)
+        assert won[member] == pytest.approx(TABLE_SIZE * share, abs=2 + len(members) * share)
 
 
 def test_the_lightest_of_many_has_an_entry() -> None:
