@@ -8,6 +8,7 @@ trusted before the first send succeeded: until then the kernel may still report 
 import errno
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from random import sample
@@ -26,6 +27,7 @@ _CONNECTING: Final = {0, errno.EINPROGRESS}
 _TCP: Final = socket.IPPROTO_TCP
 _NODELAY: Final = socket.TCP_NODELAY
 _QUICKACK: Final = socket.TCP_QUICKACK
+_ERROR: Final = socket.SOL_SOCKET, socket.SO_ERROR, 4
 _UNIX: Final = int(socket.AF_UNIX)
 _VSOCK: Final = int(socket.AF_VSOCK)
 _SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
@@ -215,7 +217,7 @@ class _Waiting(Watcher):
         except OSError as error:
             code = error.errno or errno.EIO
             if code == errno.ENOTCONN:  # vsock keeps why it failed to itself until it is asked
-                code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or code
+                code = int.from_bytes(self._sock.getsockopt(*_ERROR), sys.byteorder) or code
             self._fail(code)
             return
         self._engine.cancel(self)

@@ -9,6 +9,7 @@ a chunk. What an end or a break means is for the relay to say.
 import os
 import select
 import socket
+import sys
 from abc import ABC, abstractmethod
 from typing import Final, Self
 
@@ -23,6 +24,7 @@ _BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 READ_ON: Final = select.EPOLLRDHUP | select.EPOLLPRI
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
 
+_ERROR: Final = socket.SOL_SOCKET, socket.SO_ERROR, 4
 _TOLD: Final = READ_ON | _BROKEN
 _END: Final = select.EPOLLRDHUP
 _INTERNET: Final = {socket.AF_INET, socket.AF_INET6}
@@ -273,7 +275,7 @@ class Direction(Watcher, Kept):
 
     def _hear_break(self) -> None:
         """Hear of a reset behind the end of file: nothing will be read or sent that would tell."""
-        code = self.source.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = int.from_bytes(self.source.getsockopt(*_ERROR), sys.byteorder)
         if code:
             self._relay.sink_broke(self.peer, OSError(code, os.strerror(code)))
 

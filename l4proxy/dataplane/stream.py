@@ -8,7 +8,7 @@ fifth of the instructions around each system call, as nobody else's needs are lo
 import errno
 import socket
 from socket import SocketType
-from typing import Protocol, overload
+from typing import Protocol
 
 from l4proxy.dataplane.addresses import packed
 
@@ -57,11 +57,8 @@ class Stream(Protocol):
     def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None:
         """Set an option."""
 
-    @overload  # an option: an int, or at most `buflen` bytes where they are asked for
-    def getsockopt(self, level: int, option: int, /) -> int: ...
-
-    @overload
-    def getsockopt(self, level: int, option: int, buflen: int, /) -> bytes: ...
+    def getsockopt(self, level: int, option: int, buflen: int, /) -> bytes:
+        """Return an option as at most `buflen` bytes."""
 
     def fileno(self) -> int:
         """Return the descriptor; -1 once it is closed."""

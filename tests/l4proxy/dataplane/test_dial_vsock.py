@@ -3,6 +3,7 @@
 import errno
 import select
 import socket
+import sys
 from collections.abc import Iterator
 from itertools import repeat
 
@@ -71,10 +72,10 @@ class Connecting:
         self.place = place
         return errno.EINPROGRESS
 
-    def getsockopt(self, level: int, option: int) -> int:
+    def getsockopt(self, level: int, option: int, buflen: int) -> bytes:
         """Say why it could not be connected."""
         assert (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR)
-        return self.fault
+        return self.fault.to_bytes(buflen, sys.byteorder)
 
     def send(self, data: bytes, _flags: int) -> int:
         """Take the words once it is connected."""
