@@ -19,11 +19,12 @@ _TOTAL: Final = MAX_BACKENDS
 _SESSIONS: Final = MAX_BACKENDS + 1
 """Where the sessions of a row begin, behind its connections and their total."""
 _STRIDE: Final = _SESSIONS + MAX_BACKENDS
+_ROW_BYTES: Final = _STRIDE * _CELL_BYTES
 
 
 MAX_LAID_OUT: Final = 4 * MAX_BACKENDS
-"""Cells of which it is remembered how to add them up, by pool: four states of all pools, 0.5 MB a
-worker; then all is forgotten, and worked out anew."""
+"""Cells of a row of which it is remembered how to add them up, by pool: four states of all pools,
+0.5 MB a worker; then all is forgotten, and worked out anew."""
 
 
 class SharedLoad(LoadView):
@@ -55,24 +56,24 @@ class SharedLoad(LoadView):
         reader = self._readers.get(indices)
         if reader is None:
             reader = self._reader(indices)
-        cells: tuple[int, ...] = reader.unpack_from(self._mapping)
         total = 0
-        for count in cells:  # of ten, when compiled, a quarter of what `sum` takes
-            total += count
+        for number in range(len(self._sessions)):
+            cells: tuple[int, ...] = reader.unpack_from(self._mapping, number * _ROW_BYTES)
+            for count in cells:  # of ten, when compiled, a quarter of what `sum` takes
+                total += count
         return total
 
     def _reader(self, indices: tuple[BackendIndex, ...]) -> Struct:
-        """Lay out the sessions of some backends in all rows, so that one call reads them all."""
+        """Lay out the sessions of some backends in a row, so that one call reads them all."""
         if self._laid_out + len(indices) > MAX_LAID_OUT:
             self._readers.clear()
             self._laid_out = 0
         self._laid_out += len(indices)
         layout, end = ["@"], 0  # native: a cell is read as one word
-        for row in range(len(self._sessions)):
-            for index in sorted(indices):
-                cell = row * _STRIDE + _SESSIONS + index
-                layout.append(f"{(cell - end) * _CELL_BYTES}xi")
-                end = cell + 1
+        for index in sorted(indices):
+            cell = _SESSIONS + index
+            layout.append(f"{(cell - end) * _CELL_BYTES}xi")
+            end = cell + 1
         reader = self._readers[indices] = Struct("".join(layout))
         return reader
 

@@ -59,7 +59,13 @@ def by_affinity(key: bytes, pool: Pool, state: State) -> Backend | None:
         if not asks or _may_begin(backend, pool, state):
             return backend
     eligible = _eligible(pool, state)
-    under = [backend.name for backend in eligible if not _over(backend, pool, state)]
+    share = _share(pool, state)  # asked for once: each alone would ask for the total anew
+    weights = _weights(eligible, pool, state)
+    under = [
+        backend.name
+        for backend, weight in zip(eligible, weights, strict=True)
+        if not _exceeds(state.load.sessions(backend.index), share * weight)
+    ]
     if under:
         return pool.named[pool.ranking.favourite(key, under)]
     # The bounds add up to more than all sessions and this one, so only when others have no room,
@@ -79,6 +85,13 @@ def _over(backend: Backend, pool: Pool, state: State) -> bool:
         return False
     total = state.load.total_sessions(pool.open_indices)
     return _exceeds(sessions, (total + 1) / together * own)
+
+
+def _share(pool: Pool, state: State) -> float:
+    """Return the share of all sessions, this one among them, of a backend of weight 1."""
+    rising = state.now < pool.rising_until
+    together = sum(_weights(pool.open, pool, state)) if rising else pool.open_weight
+    return (state.load.total_sessions(pool.open_indices) + 1) / together if together else 0.0
 
 
 def _exceeds(sessions: int, share: float) -> bool:

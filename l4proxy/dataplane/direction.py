@@ -191,6 +191,7 @@ class Direction(Watcher, Kept):
         """Pass the end on if a short read has taken all before it: no other read need find it.
 
         Who was joined in this very turn may hear what a descriptor of the same number was told.
+        A peer that forges segments can have urgent data hidden from epoll, and loses its own bytes.
         """
         relay = self._relay
         if (

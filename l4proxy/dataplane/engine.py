@@ -112,6 +112,8 @@ class Engine:
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         """Give a registered descriptor to another watcher: no system call."""
+        if fd < 0:
+            raise ValueError("a closed descriptor cannot be handed over")
         self._watchers[fd] = watcher
 
     def modify(self, fd: int, events: int) -> None:
@@ -120,8 +122,8 @@ class Engine:
 
     def unregister(self, fd: int) -> None:
         """Stop watching a descriptor that stays open."""
-        self._watchers[fd] = None
         self._epoll.unregister(fd)
+        self.forget(fd)
 
     def forget(self, fd: int) -> None:
         """Drop the watcher of a descriptor that is about to be closed, which ends the interest."""
