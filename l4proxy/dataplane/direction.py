@@ -27,8 +27,12 @@ _TOLD: Final = READ_ON | _BROKEN
 _END: Final = select.EPOLLRDHUP
 _INTERNET: Final = {socket.AF_INET, socket.AF_INET6}
 
-_BUFFER: Final = memoryview(bytearray(BULK_READ_BYTES))
+_BULK: Final = memoryview(bytearray(BULK_READ_BYTES))
 """Shared by all relays of this process: nothing stays in it beyond one read and its send."""
+_BUFFER: Final = _BULK[:RELAY_BUFFER_BYTES]
+"""As much of it as most reads get."""
+
+_copy: Final = copy  # compiled code looks a name of another module up each time, but no `Final`
 
 # Accepted sockets are blocking as the kernel made them: this flag saves the call that changes it.
 _RECEIVE: Final = socket.MSG_DONTWAIT
@@ -94,6 +98,7 @@ class Direction(Watcher, Kept):
     __deletable__ = ("peer",)  # for mypyc: what `del` may take away
     __slots__ = (
         "_armed",
+        "_buffer",
         "_relay",
         "_size",
         "count",
@@ -121,6 +126,7 @@ class Direction(Watcher, Kept):
         self.count = 0
         self.watched = True
         self._armed = False
+        self._buffer = _BUFFER
         self._size: int = RELAY_BUFFER_BYTES
 
     def on_ready(self, events: int) -> None:
@@ -158,7 +164,7 @@ class Direction(Watcher, Kept):
         left = READS_PER_TURN
         while left > 0:
             try:
-                received = copy(self.source, self.sink, _BUFFER, self._size)
+                received = _copy(self.source, self.sink, self._buffer)
             except NotTaken as error:
                 self._stick(error)
                 return
@@ -169,11 +175,12 @@ class Direction(Watcher, Kept):
                 self._relay.source_ended(self)
                 return
             if self.watched:
-                self.watched = self._relay.arrived(self, _BUFFER[:received])
+                self.watched = self._relay.arrived(self, _BULK[:received])
             self.count += received
             left -= received // RELAY_BUFFER_BYTES or 1
             if received < self._size and (not events & READ_ON or self._ends_here(events)):
-                self._size = RELAY_BUFFER_BYTES
+                if self._size != RELAY_BUFFER_BYTES:
+                    self._resize(RELAY_BUFFER_BYTES)
                 return
             self._measure(received)
         self._relay.engine.again(self)
@@ -196,7 +203,11 @@ class Direction(Watcher, Kept):
     def _measure(self, received: int) -> None:
         """Read more at once after a full read, as far as the sink takes all: nothing is kept."""
         free = room(self.sink) if received == self._size else 0
-        self._size = max(RELAY_BUFFER_BYTES, min(free, BULK_READ_BYTES))
+        self._resize(max(RELAY_BUFFER_BYTES, min(free, BULK_READ_BYTES)))
+
+    def _resize(self, size: int) -> None:
+        self._size = size
+        self._buffer = _BUFFER if size == RELAY_BUFFER_BYTES else _BULK[:size]
 
     def flush(self) -> None:
         """Send what is pending; when all of it is gone, go on where the direction stopped."""
@@ -224,7 +235,7 @@ class Direction(Watcher, Kept):
 
     def _keep(self, rest: bytes) -> None:
         self.pending = rest
-        self._size = RELAY_BUFFER_BYTES
+        self._resize(RELAY_BUFFER_BYTES)
         # Once is enough: an edge for room comes only after a send that found none.
         if not self._armed:
             self._armed = True
@@ -246,9 +257,9 @@ class Direction(Watcher, Kept):
         """Count what was read, and keep what the sink did not take of it."""
         received, sent, code = error.args
         if self.watched:
-            self.watched = self._relay.arrived(self, _BUFFER[:received])
+            self.watched = self._relay.arrived(self, _BULK[:received])
         self.count += received
-        self._not_sent(_BUFFER[sent:received], OSError(code, os.strerror(code)))
+        self._not_sent(_BULK[sent:received], OSError(code, os.strerror(code)))
 
     def _not_read(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):

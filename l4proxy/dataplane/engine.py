@@ -91,7 +91,7 @@ class Engine:
     def __init__(self) -> None:
         """Create the epoll instance; `close` releases it."""
         self._epoll = epoll()
-        self._watchers: dict[int, Watcher] = {}
+        self._watchers: list[Watcher | None] = []  # by descriptor: small numbers, given out anew
         self._timers: list[tuple[float, int, Timed]] = []
         self._young: set[Timed] = set()
         self._older: set[Timed] = set()
@@ -105,7 +105,10 @@ class Engine:
     def register(self, fd: int, events: int, watcher: Watcher) -> None:
         """Tell `watcher` whenever `fd` becomes ready."""
         self._epoll.register(fd, events)
-        self._watchers[fd] = watcher
+        watchers = self._watchers
+        if fd >= len(watchers):
+            watchers += [None] * (fd + 1 - len(watchers))
+        watchers[fd] = watcher
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         """Give a registered descriptor to another watcher: no system call."""
@@ -117,12 +120,13 @@ class Engine:
 
     def unregister(self, fd: int) -> None:
         """Stop watching a descriptor that stays open."""
-        del self._watchers[fd]
+        self._watchers[fd] = None
         self._epoll.unregister(fd)
 
     def forget(self, fd: int) -> None:
         """Drop the watcher of a descriptor that is about to be closed, which ends the interest."""
-        self._watchers.pop(fd, None)
+        if 0 <= fd < len(self._watchers):
+            self._watchers[fd] = None
 
     def again(self, watcher: Watcher) -> None:
         """Tell `watcher` in the next turn: it gave way to others though it had more to do."""
@@ -181,7 +185,7 @@ class Engine:
         self.now = time.monotonic()
         watchers = self._watchers
         for fd, events in ready:
-            watcher = watchers.get(fd)  # none: closed by a watcher served earlier in this turn
+            watcher = watchers[fd]  # none: closed by a watcher served earlier in this turn
             if watcher is not None:
                 try:
                     watcher.on_ready(events)
@@ -196,7 +200,7 @@ class Engine:
 
     def cut(self) -> None:
         """Let every watcher end what it serves."""
-        for watcher in list(self._watchers.values()):
+        for watcher in [watcher for watcher in self._watchers if watcher is not None]:
             try:
                 watcher.on_cut()
             except Exception as error:  # noqa: BLE001 - the same boundary

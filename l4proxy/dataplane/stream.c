@@ -410,19 +410,13 @@ module_unconnected(PyObject *Py_UNUSED(module), PyObject *wanted)
 static PyObject *
 module_copy(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    if (!counted("copy", count, 4, 4))
+    if (!counted("copy", count, 3, 3))
         return NULL;
     int source = descriptor(args[0]), sink = descriptor(args[1]);
-    Py_ssize_t size = PyLong_AsSsize_t(args[3]);
     Py_buffer view;
     if (PyErr_Occurred() || PyObject_GetBuffer(args[2], &view, PyBUF_WRITABLE) < 0)
         return NULL;
-    if (size < 1 || size > view.len) {
-        PyErr_Format(PyExc_ValueError, "found size %zd for a buffer of %zd", size, view.len);
-        PyBuffer_Release(&view);
-        return NULL;
-    }
-    ssize_t sent = 0, received = recv(source, view.buf, (size_t)size, MSG_DONTWAIT);
+    ssize_t sent = 0, received = recv(source, view.buf, (size_t)view.len, MSG_DONTWAIT);
     int unread = errno;
     if (received > 0)
         sent = send(sink, view.buf, (size_t)received, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -444,7 +438,7 @@ module_copy(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count
 
 static PyMethodDef module_methods[] = {
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL,
-     "copy(source, sink, buffer, size, /): see stream.py."},
+     "copy(source, sink, buffer, /): see stream.py."},
     {"accept", module_accept, METH_O,
      "accept(listener, /): the stream, packed address and port of a client."},
     {"unconnected", module_unconnected, METH_O,

@@ -101,14 +101,14 @@ def unconnected(family: int, /) -> Stream:
     return SocketType(family, _NEW, 0)
 
 
-def copy(source: Stream, sink: Stream, buffer: memoryview, size: int, /) -> int:
-    """Read at most `size` bytes into a buffer and send them; return how many, 0 at the end.
+def copy(source: Stream, sink: Stream, buffer: memoryview, /) -> int:
+    """Read what fits into a buffer and send it; return how many bytes, 0 at the end.
 
     Raises:
         NotTaken: The sink did not take all of them.
         OSError: Nothing is there yet (`BlockingIOError`), or the source broke.
     """
-    received = source.recv_into(buffer, size, socket.MSG_DONTWAIT)
+    received = source.recv_into(buffer, 0, socket.MSG_DONTWAIT)
     if received:
         try:
             sent = sink.send(buffer[:received], _SEND)
