@@ -93,8 +93,10 @@ epoll_poll(Epoll *self, PyObject *const *args, Py_ssize_t count)
     if (count != 2)
         return PyErr_Format(PyExc_TypeError, "poll: found %zd arguments, expected 2", count);
     double timeout = PyFloat_AsDouble(args[0]);
+    if (timeout == -1 && PyErr_Occurred())
+        return NULL;
     long most = PyLong_AsLong(args[1]);
-    if (PyErr_Occurred())
+    if (most == -1 && PyErr_Occurred())
         return NULL;
     if (isnan(timeout) || most < 1 || most > MOST_EVENTS)
         return PyErr_Format(PyExc_ValueError, "found timeout %R and maxevents %ld, expected up to %d",
@@ -148,8 +150,9 @@ epoll_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     made->fd = epoll_create1(EPOLL_CLOEXEC);
     if (made->fd < 0) {
+        PyErr_SetFromErrno(PyExc_OSError); /* first: whatever frees may change errno */
         Py_DECREF(made);
-        return PyErr_SetFromErrno(PyExc_OSError);
+        return NULL;
     }
     return (PyObject *)made;
 }

@@ -52,11 +52,14 @@ counted(const char *name, Py_ssize_t found, Py_ssize_t least, Py_ssize_t most)
     return 0;
 }
 
-/* A C int of a Python one; -1 with an error set where it is none. */
+/* A C int of a Python one; -1 with an error set where it is none, or where one was set before:
+   no code may run on top of an error. */
 static int
 as_int(PyObject *object)
 {
     int overflow;
+    if (PyErr_Occurred())
+        return -1;
     long value = PyLong_AsLongAndOverflow(object, &overflow);
     if (value == -1 && PyErr_Occurred())
         return -1;
@@ -71,6 +74,29 @@ static int
 as_flags(PyObject *const *args, Py_ssize_t count, Py_ssize_t at)
 {
     return count > at ? as_int(args[at]) : 0;
+}
+
+/* The descriptor of a stream or of Python's own socket, -1 of a closed one: the kernel says EBADF. */
+static int
+descriptor(PyObject *socket)
+{
+    if (Py_IS_TYPE(socket, stream_type))
+        return ((Stream *)socket)->fd;
+    if (PyErr_Occurred())
+        return -1;
+    PyObject *found = PyObject_CallMethod(socket, "fileno", NULL);
+    int fd = found == NULL ? -1 : as_int(found);
+    Py_XDECREF(found);
+    return fd;
+}
+
+/* Let go of what was sent from or read into: the errno of that outlives whatever this runs. */
+static void
+release(Py_buffer *view)
+{
+    int code = errno;
+    PyBuffer_Release(view);
+    errno = code;
 }
 
 static PyObject *
@@ -96,7 +122,8 @@ read_name(int family, PyObject *address, Name *name)
         PyErr_SetString(PyExc_TypeError, "address: expected a tuple (host, port)");
         return 0;
     }
-    const char *host = PyUnicode_AsUTF8(PyTuple_GET_ITEM(address, 0));
+    Py_ssize_t size;
+    const char *host = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(address, 0), &size);
     if (host == NULL)
         return 0;
     long port = PyLong_AsLong(PyTuple_GET_ITEM(address, 1));
@@ -115,7 +142,7 @@ read_name(int family, PyObject *address, Name *name)
     } else {
         name->v4.sin_port = htons((uint16_t)port);
     }
-    if (inet_pton(family, host, packed) != 1) {
+    if (strlen(host) != (size_t)size || inet_pton(family, host, packed) != 1) {
         PyErr_Format(PyExc_OSError, "found %R, expected an IP literal of the socket's family",
                      PyTuple_GET_ITEM(address, 0));
         return 0;
@@ -164,7 +191,7 @@ stream_recv_into(Stream *self, PyObject *const *args, Py_ssize_t count)
     }
     ssize_t received = recv(self->fd, view.buf, (size_t)(size ? size : view.len),
                             flags | MSG_DONTWAIT);
-    PyBuffer_Release(&view);
+    release(&view);
     return received < 0 ? failed() : PyLong_FromSsize_t(received);
 }
 
@@ -201,7 +228,7 @@ stream_send(Stream *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     ssize_t sent = send(self->fd, view.buf, (size_t)view.len,
                         flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    PyBuffer_Release(&view);
+    release(&view);
     return sent < 0 ? failed() : PyLong_FromSsize_t(sent);
 }
 
@@ -245,7 +272,7 @@ stream_setsockopt(Stream *self, PyObject *const *args, Py_ssize_t count)
         if (PyObject_GetBuffer(args[2], &view, PyBUF_SIMPLE) < 0)
             return NULL;
         code = setsockopt(self->fd, level, option, view.buf, (socklen_t)view.len);
-        PyBuffer_Release(&view);
+        release(&view);
     }
     if (code < 0)
         return failed();
@@ -344,8 +371,8 @@ static PyType_Spec stream_spec = {
 static PyObject *
 module_accept(PyObject *Py_UNUSED(module), PyObject *listener)
 {
-    int fd = PyObject_AsFileDescriptor(listener);
-    if (fd < 0)
+    int fd = descriptor(listener);
+    if (fd == -1 && PyErr_Occurred())
         return NULL;
     Name name;
     socklen_t size = sizeof name;
@@ -378,13 +405,6 @@ module_unconnected(PyObject *Py_UNUSED(module), PyObject *wanted)
         return PyErr_Format(PyExc_ValueError, "found family %d, expected IPv4 or IPv6", family);
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return fd < 0 ? failed() : made(fd, family);
-}
-
-static int
-descriptor(PyObject *socket)
-{
-    return Py_IS_TYPE(socket, stream_type) ? ((Stream *)socket)->fd
-                                           : PyObject_AsFileDescriptor(socket);
 }
 
 static PyObject *
