@@ -1,8 +1,6 @@
 """Telling a backend who its client is: the PROXY header that goes before the hello."""
 
-import os
 import secrets
-import socket
 from typing import NamedTuple
 
 from l4proxy.dataplane.addresses import packed
@@ -42,8 +40,7 @@ def origin_of(sock: Stream, peer: Peer, header: ProxyHeader | None) -> Origin:
         case ProxyHeader(source=IpEndpoint() as client, destination=IpEndpoint() as destination):
             return Origin(client, destination, unique_id)
         case _:
-            with socket.socket(fileno=os.dup(sock.fileno())) as same:
-                name = same.getsockname()
+            name = sock.getsockname()
             reached = IpEndpoint(packed(name[0]), name[1])
             return Origin(IpEndpoint(peer.address, peer.port), reached, unique_id)
 

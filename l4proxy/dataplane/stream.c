@@ -243,6 +243,22 @@ stream_connect_ex(Stream *self, PyObject *address)
 }
 
 static PyObject *
+stream_getsockname(Stream *self, PyObject *Py_UNUSED(ignored))
+{
+    Name name;
+    socklen_t size = sizeof name;
+    char host[INET6_ADDRSTRLEN];
+    memset(&name, 0, sizeof name);
+    if (getsockname(self->fd, &name.any, &size) < 0)
+        return failed();
+    const void *packed = self->family == AF_INET6 ? (const void *)&name.v6.sin6_addr
+                                                  : (const void *)&name.v4.sin_addr;
+    if (inet_ntop(self->family, packed, host, sizeof host) == NULL)
+        return failed();
+    return Py_BuildValue("(sl)", host, port_of(&name));
+}
+
+static PyObject *
 stream_shutdown(Stream *self, PyObject *how)
 {
     int value = as_int(how);
@@ -333,6 +349,8 @@ static PyMethodDef stream_methods[] = {
      "send(data, flags=0, /): as socket.send, and never with a signal."},
     {"connect_ex", (PyCFunction)stream_connect_ex, METH_O,
      "connect_ex((host, port), /): as socket.connect_ex, IP literals only."},
+    {"getsockname", (PyCFunction)stream_getsockname, METH_NOARGS,
+     "getsockname(): the own (host, port)."},
     {"shutdown", (PyCFunction)stream_shutdown, METH_O,
      "shutdown(how, /): as socket.shutdown."},
     {"setsockopt", (PyCFunction)(void (*)(void))stream_setsockopt, METH_FASTCALL,

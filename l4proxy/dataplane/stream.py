@@ -51,6 +51,9 @@ class Stream(Protocol):
     def connect_ex(self, address: "tuple[str | int, int] | str", /) -> int:
         """Begin to connect; return the errno, 0 once connected."""
 
+    def getsockname(self) -> tuple[str, int]:
+        """Return the own address and port, perhaps with more behind them."""
+
     def shutdown(self, how: int, /) -> None:
         """End one direction, or both."""
 

@@ -53,6 +53,33 @@ def test_no_backend_runs_over_its_bound(
         assert load.sessions(chosen.index) <= _bound(chosen.weight, sum(weights), count)
 
 
+class _Asked(OpenConnections):
+    """A load that counts how often it is asked for the total."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def total_sessions(self, indices: tuple[BackendIndex, ...], /) -> int:
+        self.times += 1
+        return super().total_sessions(indices)
+
+
+def test_the_total_is_not_asked_for_each_backend() -> None:
+    """Where the favourites of a network are all over their share, the others cost one total."""
+    members, load = pool(backends(*[1] * 60)), _Asked()
+    for member in members.backends:
+        for _ in range(20):
+            load.opened(member.index)
+    for favourite in members.ranking.first(CLIENT.prefix):
+        for _ in range(80):
+            load.opened(members.named[favourite].index)
+    chosen = select(CLIENT, members, state(load))
+    assert chosen is not None
+    assert load.sessions(chosen.index) == 20
+    assert load.times <= len(members.ranking.first(CLIENT.prefix)) + 1
+
+
 @pytest.mark.parametrize("hashing", Hashing)
 def test_one_network_is_spread_by_the_bound(hashing: Hashing) -> None:
     """A thousand sessions from behind one NAT use the whole pool, to the bound and not past it."""
