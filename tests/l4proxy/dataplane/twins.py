@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 import pytest
 
@@ -15,6 +16,12 @@ DATAPLANE = Path(__file__).parents[3] / "l4proxy" / "dataplane"
 
 PURE, IN_C = "pure", "in C"
 """The twins: a test's parameters."""
+
+
+class Call(Protocol):
+    """A function of a twin, for arguments that no type allows."""
+
+    def __call__(self, *arguments: object) -> object: ...
 
 
 def built(name: str, folder: Path) -> ModuleType:
