@@ -4,8 +4,9 @@
 
 A build hook of hatch that is off unless it is asked for like this: the ordinary wheel is pure
 Python. mypyc compiles the modules as they stand, by the types that mypy has checked; two that do
-nothing but call the kernel have a twin in C beside them. It needs a C compiler, and its result fits
-one version of Python on one kind of machine. The sources ship too.
+nothing but call the kernel have a twin in C beside them (why: docs/design.md, "Two builds"). It
+needs a C compiler, and its result fits one version of Python on one kind of machine. The sources
+ship too.
 """
 
 import shutil

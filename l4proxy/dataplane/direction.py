@@ -36,7 +36,7 @@ _BUFFER: Final = _BULK[:RELAY_BUFFER_BYTES]
 
 _copy: Final = copy  # compiled code looks a name of another module up each time, but no `Final`
 
-# Accepted sockets are blocking as the kernel made them: this flag saves the call that changes it.
+# In the pure build accepted sockets are blocking as the kernel made them: see `Stream`.
 _RECEIVE: Final = socket.MSG_DONTWAIT
 _SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
