@@ -34,13 +34,14 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass 
 
     def dependencies(self) -> list[str]:
         """Return what the compiled build needs beyond the ordinary one."""
-        return ["mypy>=2.4,<2.5", "setuptools>=65"]
+        return ["mypy>=2.4,<2.5", "setuptools>=65,<83"]
 
     def initialize(self, version: str, build_data: dict[str, object]) -> None:
         """Compile, and add the results to what the wheel holds."""
-        self._folder = Path(tempfile.mkdtemp(prefix="l4proxy-compiled-"))
+        self._folder: Path | None = None
         if self.target_name != "wheel" or version == "editable":
             return
+        self._folder = Path(tempfile.mkdtemp(prefix="l4proxy-compiled-"))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         build_data["force_include"] = {
@@ -50,7 +51,8 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass 
 
     def finalize(self, _version: str, _build_data: dict[str, object], _artifact: str) -> None:
         """Remove what was made on the way."""
-        shutil.rmtree(self._folder)
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
 
 
 def _modules(root: Path) -> tuple[list[str], list[str]]:

@@ -49,7 +49,7 @@ _MAX_REMEMBERED_ALPN: Final = 64
 _ECH_OUTER: Final = struct.Struct(">BHHBH")
 _ECH_OUTER_TYPE: Final = 0
 _ECH_INNER: Final = b"\x01"
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 # What was read before, by the body of the extension. A dict that is full is emptied: to keep what
 # was used last would cost each connection, and the next ones fill it again.
@@ -312,7 +312,7 @@ def _read_protocols(body: bytes) -> tuple[bytes, ...]:
     return tuple(names)
 
 
-def _remember(table: dict[bytes, T], most: int, body: bytes, found: T) -> T:
+def _remember(table: dict[bytes, _T], most: int, body: bytes, found: _T) -> _T:
     if len(table) >= most:
         table.clear()
     table[body] = found

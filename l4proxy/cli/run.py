@@ -12,9 +12,10 @@ LEVELS = ("debug", "info", "warning", "error")
 
 _MORE = """\
 SIGHUP reads CONFIG again: routes, pools and limits change all at once, or, when it has a mistake,
-not at all; and it opens the file of the access log anew, for rotation. SIGTERM lets open
-connections finish, as long as `shutdown.timeout`; a second one ends them. What the daemon has to
-say goes to standard error, its access log where `access_log` says.
+not at all; and it opens the file of the access log anew, for rotation. `l4proxy reload` does the
+same, and tells what came of it. SIGTERM lets open connections finish, as long as
+`shutdown.timeout`; a second one ends them. What the daemon has to say goes to standard error, its
+access log where `access_log` says.
 
 example:
   l4proxy run /etc/l4proxy/config.yaml

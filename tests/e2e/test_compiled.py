@@ -14,7 +14,9 @@ BUILD = ROOT / "build" / "compiled"
 
 def _is_of_these_sources() -> bool:
     """Whether it was made of what stands here now: its sources are in it, too."""
-    ours = (path for name in ("l4proxy", "routing", "sni") for path in (ROOT / name).rglob("*.py"))
+    folders = [ROOT / name for name in ("l4proxy", "routing", "sni")]
+    ours = (path for folder in folders for path in folder.rglob("*.[cp]*") if path.is_file())
+    ours = (path for path in ours if path.suffix in {".c", ".py"})
     return all(_same(path, BUILD / path.relative_to(ROOT)) for path in ours)
 
 
