@@ -21,7 +21,8 @@ PURE, IN_C = "pure", "in C"
 class Call(Protocol):
     """A function of a twin, for arguments that no type allows."""
 
-    def __call__(self, *arguments: object) -> object: ...
+    def __call__(self, *arguments: object) -> object:
+        """Call it."""
 
 
 def built(name: str, folder: Path) -> ModuleType:
