@@ -298,20 +298,19 @@ stream_setsockopt(Stream *self, PyObject *const *args, Py_ssize_t count)
 static PyObject *
 stream_getsockopt(Stream *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (!counted("getsockopt", count, 2, 3))
+    if (!counted("getsockopt", count, 3, 3))
         return NULL;
-    int level = as_int(args[0]), option = as_int(args[1]), most = as_flags(args, count, 2);
+    int level = as_int(args[0]), option = as_int(args[1]), most = as_int(args[2]);
     if ((level == -1 || option == -1 || most == -1) && PyErr_Occurred())
         return NULL;
-    if (most < 0 || most > MOST_OPTION_BYTES)
-        return PyErr_Format(PyExc_OSError, "found buflen of %d, expected 0 to %d", most,
+    if (most < 1 || most > MOST_OPTION_BYTES)
+        return PyErr_Format(PyExc_OSError, "found buflen of %d, expected 1 to %d", most,
                             MOST_OPTION_BYTES);
     char bytes[MOST_OPTION_BYTES];
-    int value = 0;
-    socklen_t size = most ? (socklen_t)most : (socklen_t)sizeof value;
-    if (getsockopt(self->fd, level, option, most ? (void *)bytes : (void *)&value, &size) < 0)
+    socklen_t size = (socklen_t)most;
+    if (getsockopt(self->fd, level, option, bytes, &size) < 0)
         return failed();
-    return most ? PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size) : PyLong_FromLong(value);
+    return PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size);
 }
 
 static PyObject *
@@ -356,7 +355,7 @@ static PyMethodDef stream_methods[] = {
     {"setsockopt", (PyCFunction)(void (*)(void))stream_setsockopt, METH_FASTCALL,
      "setsockopt(level, option, value, /): value is an int or bytes."},
     {"getsockopt", (PyCFunction)(void (*)(void))stream_getsockopt, METH_FASTCALL,
-     "getsockopt(level, option, buflen=0, /): an int; with buflen bytes."},
+     "getsockopt(level, option, buflen, /): at most buflen bytes."},
     {"fileno", (PyCFunction)stream_fileno, METH_NOARGS,
      "fileno(): the descriptor; -1 once it is closed."},
     {"close", (PyCFunction)stream_close, METH_NOARGS,

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Protocol, cast
 
 import pytest
@@ -187,7 +188,7 @@ def test_what_the_kernel_refuses_is_an_oserror(epoll: Epoll, ends: Ends) -> None
     number = os.dup(other)
     os.close(number)
     _expect(errno.EBADF, lambda: epoll.register(number, IN))
-    with open(__file__, "rb") as file:  # noqa: PTH123 - a descriptor is what is wanted
+    with Path(__file__).open("rb") as file:
         _expect(errno.EPERM, lambda: epoll.register(file.fileno(), IN))
 
 
