@@ -122,8 +122,8 @@ def test_who_accepts_and_is_silent_is_found_by_probes(start: Start) -> None:
         good = stack.enter_context(Backend(_answers(itertools.repeat(200).__next__)))
         port = silent.getsockname()[1]
         # A first probe decides at once, and where no backend is healthy all are used: so the good
-        # one gets all the time there is, and may miss two probes afterwards.
-        health = {**WATCH, "timeout": WATCH["every"], "rise": 1, "fall": 3}
+        # one gets all the time there is, and may miss nine probes afterwards.
+        health = {**WATCH, "timeout": WATCH["every"], "rise": 1, "fall": 10}
         first = {"address": f"127.0.0.1:{port}", "name": "silent", **FIRST}
         good_one = {"address": good.address, "name": "good"}
         balancer = _balance(start, first, good_one, health=health)
