@@ -1,8 +1,8 @@
 """TCP connections as the data path holds them: sockets that never block, without their wrapper.
 
 In the pure build they are `_socket.socket`, what Python's own `socket.socket` is made of. The
-compiled build has this module from `stream.c` instead: the same names with the same results, at a
-fifth of the instructions around each system call, as nobody else's needs are looked after there.
+compiled build has this module from `stream.c` instead: the same names with the same results, with
+fewer instructions around each system call, as nobody else's needs are looked after there.
 Whoever changes one of the two changes the other: nothing but tests of both finds them apart.
 """
 
