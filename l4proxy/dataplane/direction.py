@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from l4proxy.dataplane.backlog import Backlog, Kept
 from l4proxy.dataplane.engine import NEVER, WRITABLE, Engine, Watcher
+from l4proxy.dataplane.epoll import Link
 from l4proxy.dataplane.send_buffer import room
 from l4proxy.dataplane.stream import NotTaken, Stream, copy
 from l4proxy.limits import BULK_READ_BYTES, READS_PER_TURN, RELAY_BUFFER_BYTES
@@ -93,7 +94,7 @@ class Direction(Watcher, Kept):
         pending: Bytes read and not yet taken by the sink, at most `RELAY_BUFFER_BYTES`; or None.
         ended: Nothing more will be read: end of file, or the source broke; then nothing is pending.
         delivered: Everything and the end of file have been handed to the sink's kernel buffer.
-        count: Bytes read from the source.
+        count: Bytes read from the source; those of its link are added in the end.
         watched: What is read is shown to the relay: the first bytes, and more if it asks for them.
     """
 
@@ -101,7 +102,10 @@ class Direction(Watcher, Kept):
     __slots__ = (
         "_armed",
         "_buffer",
+        "_by_hand",
+        "_link",
         "_relay",
+        "_rested",
         "_size",
         "count",
         "delivered",
@@ -130,6 +134,9 @@ class Direction(Watcher, Kept):
         self._armed = False
         self._buffer = _BUFFER
         self._size: int = RELAY_BUFFER_BYTES
+        self._link: Link | None = None
+        self._by_hand = False  # nobody else can copy
+        self._rested = False
 
     def on_ready(self, events: int) -> None:
         """Take room that the source socket has for the other direction, then read from it."""
@@ -166,7 +173,10 @@ class Direction(Watcher, Kept):
         left = READS_PER_TURN
         while left > 0:
             try:
-                received = _copy(self.source, self.sink, self._buffer)
+                if self._link is None:
+                    received = _copy(self.source, self.sink, self._buffer)
+                else:
+                    received = self._link.copy(self._buffer)
             except NotTaken as error:
                 self._stick(error)
                 return
@@ -183,6 +193,8 @@ class Direction(Watcher, Kept):
             if received < self._size and (not events & READ_ON or self._ends_here(events)):
                 if self._size != RELAY_BUFFER_BYTES:
                     self._resize(RELAY_BUFFER_BYTES)
+                if not self._by_hand:
+                    self._rest()
                 return
             self._measure(received)
         self._relay.engine.again(self)
@@ -202,6 +214,17 @@ class Direction(Watcher, Kept):
             return False
         relay.source_ended(self)
         return True
+
+    def _rest(self) -> None:
+        """Leave what comes next to the wait itself, from the second time: many have ended by then."""
+        if self.ended or self.watched:
+            return
+        if self._link is not None:
+            self._link.open()
+        elif self._rested:
+            self._link = self._relay.engine.link(self.source, self.sink)
+            self._by_hand = self._link is None
+        self._rested = True
 
     def _measure(self, received: int) -> None:
         """Read more at once after a full read, as far as the sink takes all: nothing is kept."""
@@ -228,9 +251,17 @@ class Direction(Watcher, Kept):
     def drop(self) -> None:
         """Read nothing more, and forget what is pending."""
         self.ended = True
+        if self._link is not None:
+            self.count += self._link.count
+            self._link.close()
+            self._link = None
         if self._armed:  # else nothing was ever kept
             self.pending = None
             self._relay.backlog.release(self)
+
+    def copied_at(self) -> float:
+        """Return the monotonic seconds of the last bytes that its relay was not told of; 0: none."""
+        return 0.0 if self._link is None else self._link.active_at
 
     def give_up(self) -> None:
         """End the relay: this direction has waited longest, and others need the room."""
@@ -267,6 +298,8 @@ class Direction(Watcher, Kept):
     def _not_read(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
             self._relay.source_broke(self)
+        elif not self._by_hand:
+            self._rest()
 
     def _not_sent(self, data: memoryview, error: OSError) -> None:
         if isinstance(error, BlockingIOError):

@@ -11,7 +11,8 @@ import select
 import time
 from typing import Final, Protocol
 
-from l4proxy.dataplane.epoll import epoll
+from l4proxy.dataplane.epoll import Link, epoll, link
+from l4proxy.dataplane.stream import Stream
 
 READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
 """Interest of a socket that we read: data, urgent data among them, or the peer's end."""
@@ -119,6 +120,10 @@ class Engine:
     def modify(self, fd: int, events: int) -> None:
         """Change the interest of a registered descriptor; readiness is reported afresh."""
         self._epoll.modify(fd, events)
+
+    def link(self, source: Stream, sink: Stream) -> Link | None:
+        """Let what comes of a registered source be copied without its watcher, if that can be."""
+        return link(self._epoll, source, sink)
 
     def unregister(self, fd: int) -> None:
         """Stop watching a descriptor that stays open."""

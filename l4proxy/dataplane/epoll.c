@@ -1,6 +1,7 @@
 /* `epoll.py` for the compiled build: the part of `select.epoll` that the engine uses, with its
    names, arguments and results. What it leaves out is keyword arguments, and retrying when a signal
-   interrupts the wait: then nothing is ready, and the engine looks at its clock. */
+   interrupts the wait: then nothing is ready, and the engine looks at its clock. What it has besides
+   are links (link.h). */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -8,17 +9,61 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "link.h"
 
 #define MOST_EVENTS 1024 /* of one wait: 12 KiB of the stack; the engine asks for 256 */
 
 typedef struct {
     PyObject_HEAD
-    int fd; /* -1: closed */
+    int fd;       /* -1: closed */
+    Link **links; /* by the descriptor of their source; NULL: none */
+    size_t size;  /* of `links` */
 } Epoll;
 
 static PyTypeObject *epoll_type;
+
+/* Room in the table for a descriptor. */
+static int
+make_room(Epoll *self, size_t fd)
+{
+    if (fd < self->size)
+        return 1;
+    size_t size = fd < 128 ? 256 : 2 * fd;
+    Link **links = PyMem_Realloc(self->links, size * sizeof *links);
+    if (links == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    memset(links + self->size, 0, (size - self->size) * sizeof *links);
+    self->links = links;
+    self->size = size;
+    return 1;
+}
+
+static PyObject *
+module_link(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3 || !Py_IS_TYPE(args[0], epoll_type))
+        return PyErr_Format(PyExc_TypeError, "link: expected an epoll, a source and a sink");
+    Epoll *epoll = (Epoll *)args[0];
+    PyObject *made = make_link(args[1], args[2]);
+    if (made == NULL || made == Py_None)
+        return made;
+    int fd = ((Link *)made)->source->fd;
+    if (fd < 0)
+        PyErr_Format(PyExc_ValueError, "link: the source is closed");
+    if (fd < 0 || !make_room(epoll, (size_t)fd)) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    Py_XSETREF(epoll->links[fd], (Link *)Py_NewRef(made));
+    return made;
+}
 
 static PyObject *
 control(Epoll *self, int operation, PyObject *const *args, Py_ssize_t count, int with_events)
@@ -87,6 +132,25 @@ pair(const struct epoll_event *event)
     return made;
 }
 
+/* Let links copy where nothing but data is announced; the number of events left for Python. */
+static int
+serve_links(Epoll *self, struct epoll_event *events, int found)
+{
+    if (self->links == NULL)
+        return found;
+    struct timespec clock;
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    double now = (double)clock.tv_sec + (double)clock.tv_nsec * 1e-9;
+    int left = 0;
+    for (int at = 0; at < found; at++) {
+        size_t fd = (size_t)events[at].data.fd;
+        Link *link = events[at].events == EPOLLIN && fd < self->size ? self->links[fd] : NULL;
+        if (link == NULL || !advance(link, (int)fd, now))
+            events[left++] = events[at];
+    }
+    return left;
+}
+
 static PyObject *
 epoll_poll(Epoll *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -113,6 +177,7 @@ epoll_poll(Epoll *self, PyObject *const *args, Py_ssize_t count)
             return NULL;
         found = 0;
     }
+    found = serve_links(self, events, found);
     PyObject *list = PyList_New(found);
     for (int at = 0; list != NULL && at < found; at++) {
         PyObject *made = pair(&events[at]);
@@ -163,6 +228,9 @@ epoll_dealloc(Epoll *self)
     PyTypeObject *type = Py_TYPE(self);
     if (self->fd >= 0)
         close(self->fd);
+    for (size_t at = 0; at < self->size; at++)
+        Py_XDECREF(self->links[at]);
+    PyMem_Free(self->links);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -191,6 +259,12 @@ static PyType_Slot epoll_slots[] = {
     {0, NULL},
 };
 
+static PyMethodDef module_methods[] = {
+    {"link", (PyCFunction)(void (*)(void))module_link, METH_FASTCALL,
+     "link(epoll, source, sink, /): see epoll.py."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Spec epoll_spec = {
     .name = "l4proxy.dataplane.epoll.epoll",
     .basicsize = sizeof(Epoll),
@@ -203,6 +277,7 @@ static struct PyModuleDef module_definition = {
     .m_name = "l4proxy.dataplane.epoll",
     .m_doc = "epoll: the kernel's list of descriptors that are ready; see epoll.py.",
     .m_size = -1, /* one interpreter has it: the worker */
+    .m_methods = module_methods,
 };
 
 PyMODINIT_FUNC
@@ -210,8 +285,9 @@ PyInit_epoll(void)
 {
     PyObject *module = PyModule_Create(&module_definition);
     epoll_type = (PyTypeObject *)PyType_FromSpec(&epoll_spec);
-    if (module == NULL || epoll_type == NULL || PyModule_AddType(module, epoll_type) < 0) {
+    link_type = (PyTypeObject *)PyType_FromSpec(&link_spec);
+    if (module == NULL || epoll_type == NULL || link_type == NULL
+        || PyModule_AddType(module, epoll_type) < 0 || PyModule_AddType(module, link_type) < 0)
         Py_CLEAR(module);
-    }
     return module;
 }

@@ -80,7 +80,7 @@ class Relay(Joint):
     """Two directions and their deadlines. It owns both sockets and closes them.
 
     Attributes:
-        active_at: Monotonic seconds of the last readiness of either socket.
+        active_at: Monotonic seconds of the last readiness of either socket that it was told of.
         discarding: The direction from the receiver of a completed answer to a peer that is gone:
             what it still sends is read and dropped for a moment, and until it has the answer, so
             that our close does not reset it.
@@ -176,7 +176,8 @@ class Relay(Joint):
             return
         half_closed = self.upstream.delivered or self.downstream.delivered
         timeouts = self._timeouts
-        due = self.active_at + (timeouts.half_closed if half_closed else timeouts.idle)
+        active_at = max(self.active_at, self.upstream.copied_at(), self.downstream.copied_at())
+        due = active_at + (timeouts.half_closed if half_closed else timeouts.idle)
         over = self.born_at + timeouts.lifetime
         self.deadline = min(due, over)
         if due <= now:
@@ -298,6 +299,8 @@ class Relay(Joint):
             return False
         self.engine.cancel(self)
         self._close(self.backend)
+        self.upstream.drop()
+        self.downstream.drop()
         self._undo()
         self._owner.backend_silent(self)
         return True
@@ -326,6 +329,8 @@ class Relay(Joint):
             reset(self.client)
         self._close(self.client)
         self._close(self.backend)
+        self.upstream.drop()
+        self.downstream.drop()
         self._owner.relay_ended(self, ending)
         self._undo()
 
@@ -333,8 +338,6 @@ class Relay(Joint):
         # Relay and directions hold each other: undone here, memory is freed without a collector.
         up, down = self.upstream, self.downstream
         del self.upstream, self.downstream, up.peer, down.peer
-        up.drop()
-        down.drop()
         self.discarding = self.resetting = None
 
 

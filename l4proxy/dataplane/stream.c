@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stream.h"
+
 typedef union {
     sa_family_t family;
     struct sockaddr any;
@@ -25,14 +27,7 @@ typedef union {
     struct sockaddr_in6 v6;
 } Name;
 
-typedef struct {
-    PyObject_HEAD
-    int fd; /* -1: closed */
-    int family;
-} Stream;
-
-static PyTypeObject *stream_type;
-static PyObject *not_taken; /* the exception of the same name */
+static Streams streams;
 
 #define MOST_OPTION_BYTES 1024 /* as many as Python's own socket returns of an option */
 
@@ -80,7 +75,7 @@ as_flags(PyObject *const *args, Py_ssize_t count, Py_ssize_t at)
 static int
 descriptor(PyObject *socket)
 {
-    if (Py_IS_TYPE(socket, stream_type))
+    if (Py_IS_TYPE(socket, streams.type))
         return ((Stream *)socket)->fd;
     if (PyErr_Occurred())
         return -1;
@@ -102,7 +97,7 @@ release(Py_buffer *view)
 static PyObject *
 made(int fd, int family)
 {
-    Stream *stream = (Stream *)stream_type->tp_alloc(stream_type, 0);
+    Stream *stream = (Stream *)streams.type->tp_alloc(streams.type, 0);
     if (stream == NULL) {
         close(fd);
         return NULL;
@@ -194,9 +189,6 @@ stream_recv_into(Stream *self, PyObject *const *args, Py_ssize_t count)
     release(&view);
     return received < 0 ? failed() : PyLong_FromSsize_t(received);
 }
-
-/* Bytes of a first flight, as many as the worker's buffer takes in the pure build. */
-#define MOST_BYTES_AT_ONCE 65536
 
 static PyObject *
 stream_recv(Stream *self, PyObject *const *args, Py_ssize_t count)
@@ -329,6 +321,12 @@ stream_close(Stream *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+stream_in_c(Stream *Py_UNUSED(self), void *Py_UNUSED(closure))
+{
+    return PyCapsule_New(&streams, STREAMS_NAME, NULL);
+}
+
 static void
 stream_dealloc(Stream *self)
 {
@@ -368,11 +366,17 @@ static PyMemberDef stream_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+static PyGetSetDef stream_attributes[] = {
+    {"_in_c", (getter)stream_in_c, NULL, "What other C code reads a stream by: stream.h.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot stream_slots[] = {
     {Py_tp_doc, (void *)"A TCP socket that never blocks; `accept` and `unconnected` make it."},
     {Py_tp_dealloc, (void *)stream_dealloc},
     {Py_tp_methods, stream_methods},
     {Py_tp_members, stream_members},
+    {Py_tp_getset, stream_attributes},
     {0, NULL},
 };
 
@@ -433,24 +437,9 @@ module_copy(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count
     Py_buffer view;
     if (PyErr_Occurred() || PyObject_GetBuffer(args[2], &view, PyBUF_WRITABLE) < 0)
         return NULL;
-    ssize_t sent = 0, received = recv(source, view.buf, (size_t)view.len, MSG_DONTWAIT);
-    int unread = errno;
-    if (received > 0)
-        sent = send(sink, view.buf, (size_t)received, MSG_DONTWAIT | MSG_NOSIGNAL);
-    int unsent = sent < 0 ? errno : EAGAIN;
+    Copied copied = copy_once(source, sink, view.buf, (size_t)view.len);
     PyBuffer_Release(&view);
-    if (received < 0) {
-        errno = unread;
-        return failed();
-    }
-    if (sent == received)
-        return PyLong_FromSsize_t(received);
-    PyObject *found = Py_BuildValue("(nni)", received, sent < 0 ? 0 : sent, unsent);
-    if (found != NULL) {
-        PyErr_SetObject(not_taken, found);
-        Py_DECREF(found);
-    }
-    return NULL;
+    return copy_result(&copied, streams.not_taken);
 }
 
 static PyMethodDef module_methods[] = {
@@ -475,11 +464,11 @@ PyMODINIT_FUNC
 PyInit_stream(void)
 {
     PyObject *module = PyModule_Create(&module_definition);
-    stream_type = (PyTypeObject *)PyType_FromSpec(&stream_spec);
-    not_taken = PyErr_NewException("l4proxy.dataplane.stream.NotTaken", NULL, NULL);
-    if (module == NULL || stream_type == NULL || not_taken == NULL
-        || PyModule_AddType(module, stream_type) < 0
-        || PyModule_AddObjectRef(module, "NotTaken", not_taken) < 0)
+    streams.type = (PyTypeObject *)PyType_FromSpec(&stream_spec);
+    streams.not_taken = PyErr_NewException("l4proxy.dataplane.stream.NotTaken", NULL, NULL);
+    if (module == NULL || streams.type == NULL || streams.not_taken == NULL
+        || PyModule_AddType(module, streams.type) < 0
+        || PyModule_AddObjectRef(module, "NotTaken", streams.not_taken) < 0)
         Py_CLEAR(module);
     return module;
 }
