@@ -8,12 +8,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.balancer import Address, free_port
+from tests.e2e.balancer import Address
 from tests.e2e.certificates import Certificate
 from tests.e2e.processes import Process
 from tests.e2e.programs import tool
 from tests.e2e.sockets import TIMEOUT, connect
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 NAME = "localhost"
 """The server name that all of them serve: every client library can find it."""

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.backends import Backend
-from tests.e2e.balancer import Address, Start, free_port
+from tests.e2e.balancer import Address, Start
 from tests.e2e.certificates import Authority, Certificate
 from tests.e2e.sockets import TIMEOUT, connect
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 A, B = "a.example.com", "b.example.com"
 

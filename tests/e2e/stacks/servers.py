@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from tests.e2e.backends import Backend
-from tests.e2e.balancer import Address, free_port
+from tests.e2e.balancer import Address
 from tests.e2e.enclaves import Enclave
 from tests.e2e.programs import serving, tool
 from tests.e2e.sockets import TIMEOUT
 from tests.e2e.stacks.sources import NODE_SERVER
 from tests.e2e.stacks.workshop import PASSWORD, Workshop
+from tests.ports import free_port
 
 Server = Callable[[Workshop], AbstractContextManager[Address]]
 """Starts one server, with ticket keys of its own."""

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from routing import Address
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 20.0
 """How long a test waits for what must come; nothing is judged by it."""
@@ -111,14 +111,6 @@ async def backend(
         yield visits
     finally:
         server.close()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def find(program: str) -> str | None:

@@ -21,11 +21,11 @@ from tests.l4proxy.control.servers import (
     Script,
     backend,
     find,
-    free_port,
     nginx,
     running,
     wait_for,
 )
+from tests.ports import free_port
 
 NAME = ServerName("app.example.com")
 TCP = Probe(ProbeType.TCP, PATIENCE_SECONDS)

@@ -22,13 +22,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from l4proxy.control.tickets.layouts import PLAIN, KeyName, Ticket
 from routing import Address
 from tests.e2e.backends import Backend
-from tests.l4proxy.control.servers import (
-    PATIENCE_SECONDS,
-    Certificate,
-    free_port,
-    running,
-    wait_for,
-)
+from tests.l4proxy.control.servers import PATIENCE_SECONDS, Certificate, running, wait_for
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -281,6 +276,7 @@ def listening(
             deadline = time.monotonic() + PATIENCE_SECONDS
             row = f"{0:08X}:{port:04X} 00000000:0000 0A"
             while row not in Path("/proc/net/tcp").read_text():
-                assert time.monotonic() < deadline, f"nobody listens on port {port}"
+                said = f"nobody listens on port {port}; {command[0]} says:\n{log.read_text()}"
+                assert time.monotonic() < deadline, said
                 time.sleep(0.02)
         yield Address("127.0.0.1", port)
