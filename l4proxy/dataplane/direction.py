@@ -3,7 +3,8 @@
 The hot path, and it knows nothing: no names, no pools. A direction reads once per readiness into
 one shared buffer and sends at once; only what the sink did not take is kept, and while something is
 kept its source is not read, so the kernel's windows carry the back-pressure. No object is made for
-a chunk. What an end or a break means is for the relay to say.
+a chunk, and in the compiled build most are copied by the wait that announces them (`Link`). What an
+end or a break means is for the relay to say.
 """
 
 import os
@@ -24,6 +25,10 @@ _BROKEN: Final = select.EPOLLERR | select.EPOLLHUP
 
 READ_ON: Final = select.EPOLLRDHUP | select.EPOLLPRI
 """For `Direction.pump`: do not trust a short read, look for the end of file behind it."""
+
+RESTS_BEFORE_LINK: Final = 2
+"""Times that a source was read until it was empty before its direction gets a link: a link costs
+more than the one chunk that most directions have."""
 
 _ERROR: Final = socket.SOL_SOCKET, socket.SO_ERROR, 4
 _TOLD: Final = READ_ON | _BROKEN
@@ -105,7 +110,7 @@ class Direction(Watcher, Kept):
         "_by_hand",
         "_link",
         "_relay",
-        "_rested",
+        "_rests",
         "_size",
         "count",
         "delivered",
@@ -136,7 +141,7 @@ class Direction(Watcher, Kept):
         self._size: int = RELAY_BUFFER_BYTES
         self._link: Link | None = None
         self._by_hand = False  # nobody else can copy
-        self._rested = False
+        self._rests = 0
 
     def on_ready(self, events: int) -> None:
         """Take room that the source socket has for the other direction, then read from it."""
@@ -173,10 +178,8 @@ class Direction(Watcher, Kept):
         left = READS_PER_TURN
         while left > 0:
             try:
-                if self._link is None:
-                    received = _copy(self.source, self.sink, self._buffer)
-                else:
-                    received = self._link.copy(self._buffer)
+                link, buffer = self._link, self._buffer
+                received = link.copy(buffer) if link else _copy(self.source, self.sink, buffer)
             except NotTaken as error:
                 self._stick(error)
                 return
@@ -191,9 +194,7 @@ class Direction(Watcher, Kept):
             self.count += received
             left -= received // RELAY_BUFFER_BYTES or 1
             if received < self._size and (not events & READ_ON or self._ends_here(events)):
-                if self._size != RELAY_BUFFER_BYTES:
-                    self._resize(RELAY_BUFFER_BYTES)
-                if not self._by_hand:
+                if not self._by_hand or self._size != RELAY_BUFFER_BYTES:
                     self._rest()
                 return
             self._measure(received)
@@ -216,15 +217,18 @@ class Direction(Watcher, Kept):
         return True
 
     def _rest(self) -> None:
-        """Leave what comes next to the wait itself, from the second time: many have ended by then."""
-        if self.ended or self.watched:
+        """Leave what comes next to the wait itself: the source is empty, and the sink took all."""
+        if self._size != RELAY_BUFFER_BYTES:
+            self._resize(RELAY_BUFFER_BYTES)
+        if self.ended or self.watched or self._by_hand:
             return
         if self._link is not None:
             self._link.open()
-        elif self._rested:
+            return
+        self._rests += 1
+        if self._rests >= RESTS_BEFORE_LINK:
             self._link = self._relay.engine.link(self.source, self.sink)
             self._by_hand = self._link is None
-        self._rested = True
 
     def _measure(self, received: int) -> None:
         """Read more at once after a full read, as far as the sink takes all: nothing is kept."""
@@ -260,7 +264,7 @@ class Direction(Watcher, Kept):
             self._relay.backlog.release(self)
 
     def copied_at(self) -> float:
-        """Return the monotonic seconds of the last bytes that its relay was not told of; 0: none."""
+        """Return the monotonic seconds of the last bytes that its link has copied; 0: none."""
         return 0.0 if self._link is None else self._link.active_at
 
     def give_up(self) -> None:
@@ -298,8 +302,6 @@ class Direction(Watcher, Kept):
     def _not_read(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
             self._relay.source_broke(self)
-        elif not self._by_hand:
-            self._rest()
 
     def _not_sent(self, data: memoryview, error: OSError) -> None:
         if isinstance(error, BlockingIOError):

@@ -2,14 +2,36 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from l4proxy.dataplane.engine import Engine
 from l4proxy.snapshot import Timeouts
 from tests.l4proxy.dataplane.joined import TIMEOUTS, Around, Join, Joined
-from tests.l4proxy.dataplane.loopback import Clock, tcp_pair
+from tests.l4proxy.dataplane.loopback import Clock, tcp_pair, tcp_pair_of
 from tests.l4proxy.dataplane.stage import Stage
+from tests.l4proxy.dataplane.twins import IN_C, PURE, built
+
+
+@pytest.fixture(scope="module", params=[PURE, IN_C])
+def twins(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Relays over the twins, each in turn; those in C link as soon as they can."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == IN_C:
+            _put_in_c(patch)
+        yield request.param
+
+
+def _put_in_c(patch: pytest.MonkeyPatch) -> None:
+    stream, epoll = built("stream"), built("epoll")
+    make = partial(tcp_pair_of, stream.unconnected)
+    patch.setattr("tests.l4proxy.dataplane.joined.tcp_pair", make)
+    patch.setattr("l4proxy.dataplane.engine.epoll", epoll.epoll)
+    patch.setattr("l4proxy.dataplane.engine.link", epoll.link)
+    patch.setattr("l4proxy.dataplane.direction._copy", stream.copy)
+    patch.setattr("l4proxy.dataplane.direction.NotTaken", stream.NotTaken)
+    patch.setattr("l4proxy.dataplane.direction.RESTS_BEFORE_LINK", 1)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from l4proxy.dataplane.backlog import Backlog
 from l4proxy.dataplane.direction import Direction
 from l4proxy.dataplane.engine import READABLE, Engine
 from l4proxy.dataplane.relay import Ending, Relay
+from l4proxy.dataplane.stream import Stream
 from l4proxy.limits import RESET_DELIVERY_SECONDS
 from l4proxy.snapshot import Timeouts
 from tests.l4proxy.dataplane.loopback import Clock, Peer, quiet, settle, tcp_pair, undelivered
@@ -46,11 +47,7 @@ class Joined:
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         near_client, far_client = tcp_pair(small=small)
-        near_backend, far_backend = socket.socketpair() if unix or vsock else tcp_pair(small=small)
-        if vsock:
-            near_backend = socket.socket(
-                socket.AF_VSOCK, socket.SOCK_STREAM, 0, near_backend.detach()
-            )
+        near_backend, far_backend = _no_tcp(vsock) if unix or vsock else tcp_pair(small=small)
         self.engine = engine
         self.client = Peer(far_client)
         self.backend = Peer(far_backend)
@@ -114,6 +111,13 @@ class Joined:
         """Close all that is open."""
         for sock in (self.client.sock, self.backend.sock, self.near_client, self.near_backend):
             sock.close()
+
+
+def _no_tcp(vsock: bool) -> tuple[Stream, socket.socket]:
+    near, far = socket.socketpair()
+    if vsock:
+        near = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM, 0, near.detach())
+    return near, far
 
 
 BULK = bytes(range(256)) * 16_384

@@ -96,6 +96,20 @@ def tcp_pair(*, small: bool = False) -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
+def tcp_pair_of(
+    unconnected: Callable[[int], Stream], *, small: bool = False
+) -> tuple[Stream, socket.socket]:
+    """The same with a near end that some other module makes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = unconnected(socket.AF_INET)
+        if small:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+        near.connect_ex(server.getsockname())
+        far, _ = server.accept()
+    return near, far
+
+
 def settle(engine: Engine, until: Callable[[], bool]) -> None:
     """Turn the engine until something holds."""
     limit = time.monotonic() + PATIENCE_SECONDS

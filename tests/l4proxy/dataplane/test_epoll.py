@@ -53,11 +53,11 @@ Make = Callable[[], Epoll]
 
 
 @pytest.fixture(scope="module", params=[PURE, IN_C])
-def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Make:
+def make(request: pytest.FixtureRequest) -> Make:
     """One of the twins."""
     if request.param == PURE:
         return pure.epoll
-    return cast("Make", built("epoll", tmp_path_factory.mktemp("epoll")).epoll)
+    return cast("Make", built("epoll").epoll)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import gc
 import select
 import socket
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from l4proxy.dataplane.direction import Direction
 from l4proxy.dataplane.engine import READABLE, Engine
 from l4proxy.dataplane.relay import Ending, Relay
+from l4proxy.dataplane.stream import Stream
 from l4proxy.limits import LINGER_SECONDS, RESET_DELIVERY_SECONDS, SETTLED_SECONDS
 from tests.l4proxy.dataplane.joined import (
     BULK,
@@ -33,6 +35,8 @@ from tests.l4proxy.dataplane.loopback import (
     undelivered,
 )
 from tests.l4proxy.dataplane.room import nothing
+
+pytestmark = pytest.mark.usefixtures("twins")
 
 # --- ends ----------------------------------------------------------------------------------------
 
@@ -667,15 +671,10 @@ def test_a_settled_relay_watches_its_peers(
     assert joined.begun == []
 
 
-def _watch(sock: socket.socket) -> tuple[int, int, int, int]:
+def _watch(sock: Stream) -> tuple[int, ...]:
     tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_USER_TIMEOUT)
-    idle, interval, unacknowledged = (sock.getsockopt(socket.IPPROTO_TCP, name) for name in tcp)
-    return (
-        sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-        idle,
-        interval,
-        unacknowledged,
-    )
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE), *((socket.IPPROTO_TCP, n) for n in tcp)]
+    return tuple(int.from_bytes(sock.getsockopt(*each, 4), sys.byteorder) for each in options)
 
 
 def test_the_owner_hears_once_of_each_sides_first_bytes(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from l4proxy.dataplane.relay import Ending
 from tests.l4proxy.dataplane.joined import PLENTY, Joined, around
 from tests.l4proxy.dataplane.loopback import Peer, settle, undelivered
 from tests.l4proxy.dataplane.room import nothing
+
+pytestmark = pytest.mark.usefixtures("twins")
 
 STREAM = bytes(range(251)) * 4_096
 """What each side says, as far as it gets; its period is no power of two."""

@@ -46,11 +46,11 @@ Joined = tuple[Stream, socket.socket]
 
 
 @pytest.fixture(scope="module", params=[PURE, IN_C])
-def twin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Twin:
+def twin(request: pytest.FixtureRequest) -> Twin:
     """One of the twins."""
     if request.param == PURE:
         return cast("Twin", pure)
-    return cast("Twin", built("stream", tmp_path_factory.mktemp("stream")))
+    return cast("Twin", built("stream"))
 
 
 @pytest.fixture

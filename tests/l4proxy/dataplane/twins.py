@@ -1,11 +1,13 @@
 """Twins in C, built for a test as the compiled build does it, and loaded beside the pure module."""
 
+import functools
 import importlib.util
 import os
 import shlex
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -25,7 +27,13 @@ class Call(Protocol):
         """Call it."""
 
 
-def built(name: str, folder: Path) -> ModuleType:
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="twins-")  # goes with the process
+
+
+@functools.cache
+def built(name: str) -> ModuleType:
     """Build and load the twin in C of a module; `CFLAGS` may add to how, such as a sanitizer.
 
     A skip says so where it cannot be built.
@@ -36,7 +44,7 @@ def built(name: str, folder: Path) -> ModuleType:
         pytest.skip("no C compiler (cc, gcc) is here to build the twin in C")
     if not (include / "Python.h").exists():
         pytest.skip(f"the headers of Python are not here to build the twin in C ({include})")
-    target = folder / f"{name}.so"
+    target = Path(_folder().name) / f"{name}.so"
     flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-isystem", str(include)]
     flags += shlex.split(os.environ.get("CFLAGS", ""))
     command = [compiler, *flags, str(DATAPLANE / f"{name}.c"), "-o", str(target)]
