@@ -27,7 +27,7 @@ test: $(INSTALLED)  ## run the tests (ARGS=tests/sni: only some of them)
 	@$(BIN)/python -m pytest --quiet $(TOGETHER) $(ARGS)
 
 ##@ What a change must pass
-.PHONY: check format-check lint types layers house budget docs coverage
+.PHONY: check check-compiled format-check lint types layers house budget docs coverage
 check: format-check lint types layers house coverage  ## everything below, as CI runs it
 	$(call say,all checks passed)
 
@@ -69,6 +69,14 @@ coverage: $(INSTALLED)  ## all other tests, with their coverage by branch
 	@$(BIN)/coverage report --include='sni/*,routing/*' --fail-under=100
 	$(call say,coverage of the rest: at least 90 %)
 	@$(BIN)/coverage report --include='l4proxy/*,attestation/*' --fail-under=90
+
+# Of the end-to-end tests those that no worker has a part in are left out.
+WITHOUT_WORKER := agent attestation attested_client guides kubernetes plugin_wheel stack_matrix ticket_recipes
+
+check-compiled: $(INSTALLED)  ## end-to-end tests with daemons of the compiled build (make compiled)
+	$(call say,end-to-end tests of the compiled build)
+	@DAEMONS=compiled $(BIN)/python -m pytest --quiet $(TOGETHER) \
+		$(WITHOUT_WORKER:%=--ignore=tests/e2e/test_%.py) tests/e2e $(ARGS)
 
 ##@ Measure
 CLIENTS := $(CURDIR)/benchmarks/.bench_cache/clients
@@ -116,14 +124,14 @@ test-tools:  ## install the servers and clients that some tests talk to (root, D
 
 COMPILED := build/compiled
 
-# What `pip install` does for whoever asks for it, into a folder of its own: never beside the sources.
+# What `pip install .` installs, into a folder of its own: never beside the sources.
 compiled: $(INSTALLED)  ## build l4proxy compiled into build/compiled (a C compiler; 2 minutes)
 	@rm -rf $(COMPILED)
-	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+	@L4PROXY_BUILD=compiled $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
 		--target $(COMPILED) .
 
 wheel: $(INSTALLED)  ## build the wheel into dist/
-	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	@$(BIN)/python -m build --wheel --outdir dist .
 
 clean:  ## remove what builds and checks have made; .venv stays
 	@rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .*_cache
@@ -139,7 +147,7 @@ help:
 
 $(INSTALLED): pyproject.toml | $(BIN)/python
 	$(call say,installing l4proxy and its tools into $(VENV): about a minute)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@L4PROXY_BUILD=pure $(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 $(BIN)/python:

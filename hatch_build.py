@@ -1,15 +1,20 @@
 """The compiled build: the same wheel, with the modules that every connection runs as machine code.
 
-    HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip install .
+    pip install .                          # compiled, where a C compiler and Python's headers are
+    L4PROXY_BUILD=pure pip install .       # pure Python
+    L4PROXY_BUILD=compiled pip install .   # compiled, or an error that says what is missing
 
-A build hook of hatch that is off unless it is asked for like this: the ordinary wheel is pure
-Python. mypyc compiles the modules as they stand, by the types that mypy has checked; two that do
-nothing but call the kernel have a twin in C beside them (why: docs/design.md, "Two builds"). It
-needs a C compiler, and its result fits one version of Python on one kind of machine. The sources
-ship too.
+What performance is promised for is what an ordinary installation gives. mypyc compiles the modules
+as they stand, by the types that mypy has checked; two that do nothing but call the kernel have a
+twin in C beside them (why: docs/design.md, "Two builds"). The result fits one version of Python on
+one kind of machine. The sources ship too. An editable installation is pure: its sources change.
+A compiler that is there and fails is an error, not a silent loss of half the speed.
 """
 
+import os
+import shlex
 import shutil
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -25,6 +30,9 @@ INTERPRETED = {"sni/server_name.py"}
 """Modules that stay as they are: mypyc has no subclass of str, and a name is parsed once, then
 remembered. So do `__init__` and `__main__`: what they say runs once."""
 
+VARIABLE = "L4PROXY_BUILD"
+"""The environment variable that demands one of the builds."""
+
 GROUP = "l4proxy.compiled"
 """Where the machine code of all modules is: the file beside each source only leads there."""
 
@@ -33,13 +41,16 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass 
     """Compiles for a wheel; an editable install and a source distribution are left alone."""
 
     def dependencies(self) -> list[str]:
-        """Return what the compiled build needs beyond the ordinary one."""
-        return ["mypy>=2.4,<2.5", "setuptools>=65,<83"]
+        """Return what the compiled build needs beyond the pure one."""
+        return ["mypy>=2.4,<2.5", "setuptools>=65,<83"] if _why_pure() is None else []
 
     def initialize(self, version: str, build_data: dict[str, object]) -> None:
         """Compile, and add the results to what the wheel holds."""
         self._folder: Path | None = None
         if self.target_name != "wheel" or version == "editable":
+            return
+        if why := _why_pure():
+            self.app.display_warning(f"l4proxy is built pure: {why}")
             return
         self._folder = Path(tempfile.mkdtemp(prefix="l4proxy-compiled-"))
         build_data["pure_python"] = False
@@ -53,6 +64,26 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # a subclass 
         """Remove what was made on the way."""
         if self._folder is not None:
             shutil.rmtree(self._folder)
+
+
+def _why_pure() -> str | None:
+    """Return why nothing is to be compiled; None: it is.
+
+    Raises:
+        SystemExit: The compiled build is demanded and cannot be made, or nobody knows the build.
+    """
+    demanded = os.environ.get(VARIABLE, "")
+    if demanded not in {"", "pure", "compiled"}:
+        raise SystemExit(f"{VARIABLE}: found {demanded!r}, expected 'pure' or 'compiled'")
+    if demanded == "pure":
+        return f"{VARIABLE} says so"
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    missing = [f"no C compiler ({compiler})"] if shutil.which(compiler) is None else []
+    missing += [] if headers.exists() else [f"no headers of Python ({headers})"]
+    if missing and demanded:
+        raise SystemExit(f"{VARIABLE}=compiled: found {' and '.join(missing)}")
+    return f"found {' and '.join(missing)}" if missing else None
 
 
 def _modules(root: Path) -> tuple[list[str], list[str]]:
@@ -78,7 +109,11 @@ def _compile(folder: Path, modules: list[str], twins: list[str]) -> list[Path]:
         group_name=GROUP,
     )
     extensions += [
-        Extension(twin.removesuffix(".py").replace("/", "."), [f"{twin.removesuffix('.py')}.c"])
+        Extension(
+            twin.removesuffix(".py").replace("/", "."),
+            [f"{twin.removesuffix('.py')}.c"],
+            extra_compile_args=["-Wall", "-Wextra"],
+        )
         for twin in twins
     ]
     command = Distribution({"name": "l4proxy", "ext_modules": extensions}).get_command_obj(

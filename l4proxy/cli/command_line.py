@@ -26,7 +26,7 @@ from l4proxy.cli import (
     verify,
 )
 from l4proxy.cli.command import EXITS, Exit
-from l4proxy.version import VERSION
+from l4proxy.version import VERSION, build
 
 COMMANDS = (
     run.COMMAND,
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    whole.add_argument("--version", action="version", version=f"l4proxy {VERSION}")
+    whole.add_argument("--version", action="version", version=f"l4proxy {VERSION} ({build()})")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         one = commands.add_parser(

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: daemons that end with their test, certificates."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,18 @@ import pytest
 
 from tests.e2e.balancer import Start, running
 from tests.e2e.certificates import Authority
+from tests.e2e.compiled import missing, start_from_it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _daemons() -> Iterator[None]:
+    """With DAEMONS=compiled in the environment all daemons are of the compiled build."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("DAEMONS") == "compiled":
+            why = missing()
+            assert not why, why
+            start_from_it(patch)
+        yield
 
 
 @pytest.fixture

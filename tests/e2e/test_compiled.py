@@ -1,41 +1,32 @@
 """The compiled build, where it has been made: the same daemon, its hot modules as machine code."""
 
+import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.backends import Backend, echo, naming
 from tests.e2e.balancer import ROOT, Balancer, Start
+from tests.e2e.compiled import missing, start_from_it
 from tests.e2e.sockets import HELLO, NAME, connect, exactly, to_the_end
-
-BUILD = ROOT / "build" / "compiled"
-
-
-def _is_of_these_sources() -> bool:
-    """Whether it was made of what stands here now: its sources are in it, too."""
-    folders = [ROOT / name for name in ("l4proxy", "routing", "sni")]
-    ours = (path for folder in folders for path in folder.rglob("*.[cp]*") if path.is_file())
-    ours = (path for path in ours if path.suffix in {".c", ".py"})
-    return all(_same(path, BUILD / path.relative_to(ROOT)) for path in ours)
-
-
-def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.read_bytes() == other.read_bytes()
 
 
 @pytest.fixture
 def start_compiled(start: Start, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Starts daemons of the compiled build; a skip that says so where it is not there."""
-    if not BUILD.exists():
-        pytest.skip("the compiled build has not been made (make compiled)")
-    if not _is_of_these_sources():
-        pytest.skip("the compiled build is of other sources (make compiled)")
-    monkeypatch.setenv("PYTHONPATH", str(BUILD))
-    # -P: not the sources of the folder that it is started in.
-    command = (sys.executable, "-P", "-m", "l4proxy", "run")
-    monkeypatch.setattr("tests.e2e.balancer.COMMAND", command)
+    if why := missing():
+        pytest.skip(why)
+    start_from_it(monkeypatch)
     return start
+
+
+def test_it_says_which_build_it_is(start_compiled: Start) -> None:
+    """`l4proxy --version` tells the builds apart."""
+    assert start_compiled
+    for options, word in ((["-P"], "compiled"), ([], "pure")):
+        command = [sys.executable, *options, "-m", "l4proxy", "--version"]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert run.stdout.endswith(f" ({word})\n")
 
 
 def test_the_compiled_build_serves(start_compiled: Start) -> None:

@@ -20,11 +20,16 @@ from tests.house.repository import PACKAGES, ROOT
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built with nothing fetched."""
+    """The pure wheel of this checkout, built with nothing fetched and nothing compiled."""
     folder = tmp_path_factory.mktemp("wheel")
-    _python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT))
+    _built(folder, L4PROXY_BUILD="pure")
     (built,) = folder.glob("*.whl")
     return built
+
+
+def _built(folder: Path, **variables: str) -> str:
+    command = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT))
+    return _python(*command, environment={**os.environ, **variables})
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,42 @@ def test_the_installed_packages_need_no_checkout(installed: Path, tmp_path: Path
     assert Path(said.strip()).is_relative_to(installed)
 
 
+def test_the_pure_wheel_is_anybodys(wheel: Path) -> None:
+    """It fits any Python on any machine, and its sources have the twins in C beside them."""
+    assert wheel.name.endswith("-py3-none-any.whl")
+    names = set(ZipFile(wheel).namelist())
+    twins = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("l4proxy/dataplane/*.[ch]")}
+    assert twins
+    assert twins <= names
+
+
+def test_without_a_compiler_the_wheel_is_pure_and_says_so(tmp_path: Path) -> None:
+    """Nobody has to ask for it."""
+    said = _built(tmp_path, L4PROXY_BUILD="", CC="no-such-compiler")
+    assert "l4proxy is built pure: found no C compiler (no-such-compiler)" in said
+    assert [path.name for path in tmp_path.glob("*-py3-none-any.whl")]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"L4PROXY_BUILD": "compiled", "CC": "no-such-compiler"},
+            "L4PROXY_BUILD=compiled: found no C compiler (no-such-compiler)",
+        ),
+        ({"L4PROXY_BUILD": "fast"}, "L4PROXY_BUILD: found 'fast', expected 'pure' or 'compiled'"),
+    ],
+)
+def test_a_build_that_cannot_be_made_is_refused(
+    tmp_path: Path, variables: dict[str, str], message: str
+) -> None:
+    """What is demanded is made, or nothing."""
+    with pytest.raises(AssertionError) as refused:
+        _built(tmp_path, **variables)
+    assert message in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_there_is_one_version(wheel: Path) -> None:
     """The version that the command tells is the one that installers see."""
     assert wheel.name.startswith(f"l4proxy-{VERSION}-")
@@ -115,4 +156,4 @@ def _python(*arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] = 
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    return run.stdout + run.stderr

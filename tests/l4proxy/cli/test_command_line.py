@@ -7,7 +7,7 @@ import pytest
 
 from l4proxy.cli import main
 from l4proxy.cli.command_line import COMMANDS, INTERRUPTED, parser
-from l4proxy.version import VERSION
+from l4proxy.version import VERSION, build
 from tests.l4proxy.cli.calls import ROOT, call
 
 NAMES = [command.name for command in COMMANDS]
@@ -30,9 +30,10 @@ def test_the_whole_names_its_commands() -> None:
 
 
 def test_it_says_its_version() -> None:
-    """`l4proxy --version` prints name and version."""
+    """`l4proxy --version` prints name, version and which build it is."""
     run = call("--version")
-    assert (run.returncode, run.stdout) == (0, f"l4proxy {VERSION}\n")
+    assert (run.returncode, run.stdout) == (0, f"l4proxy {VERSION} ({build()})\n")
+    assert build() in {"pure", "compiled"}
 
 
 @pytest.mark.parametrize(

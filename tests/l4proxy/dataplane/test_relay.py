@@ -35,6 +35,7 @@ from tests.l4proxy.dataplane.loopback import (
     undelivered,
 )
 from tests.l4proxy.dataplane.room import nothing
+from tests.l4proxy.dataplane.twins import PURE
 
 pytestmark = pytest.mark.usefixtures("twins")
 
@@ -669,6 +670,26 @@ def test_a_settled_relay_watches_its_peers(
     let(clock, engine, 0.01)
     assert [_watch(sock) for sock in near] == [(1, 40, 10, 20_000)] * 2
     assert joined.begun == []
+
+
+def test_what_a_link_copies_keeps_a_relay_alive(
+    join: Join, clock: Clock, engine: Engine, twins: str
+) -> None:
+    """The idle time counts from the last bytes of all, which no watcher was told of."""
+    if twins == PURE:
+        pytest.skip("the pure build has no links")
+    joined = join()
+    joined.client.say(b"first")
+    settle(engine, joined.backend.heard_all(b"first"))
+    joined.client.say(b", more")
+    settle(engine, joined.backend.heard_all(b"first, more"))
+    copied_at = joined.relay.upstream.copied_at()
+    assert joined.relay.active_at < copied_at
+    let(clock, engine, copied_at - clock.now + IDLE - 1)
+    assert not joined.ended()
+    let(clock, engine, 2)
+    assert joined.endings == [Ending.IDLE]
+    assert joined.counts == (11, 0)
 
 
 def _watch(sock: Stream) -> tuple[int, ...]:
