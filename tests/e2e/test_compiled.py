@@ -20,9 +20,9 @@ def start_compiled(start: Start, monkeypatch: pytest.MonkeyPatch) -> Start:
     return start
 
 
-def test_it_says_which_build_it_is(start_compiled: Start) -> None:
+@pytest.mark.usefixtures("start_compiled")
+def test_it_says_which_build_it_is() -> None:
     """`l4proxy --version` tells the builds apart."""
-    assert start_compiled
     for options, word in ((["-P"], "compiled"), ([], "pure")):
         command = [sys.executable, *options, "-m", "l4proxy", "--version"]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
