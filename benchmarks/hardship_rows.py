@@ -27,10 +27,11 @@ from hardship_service import compared, served_beside_a_flood, settle, visited
 from hardship_shortages import shortages
 
 from tests.e2e.backends import Backend, echo
-from tests.e2e.balancer import Balancer, free_port
+from tests.e2e.balancer import Balancer
 from tests.e2e.processes import Process
 from tests.e2e.sockets import HELLO, TIMEOUT, connect, exactly
 from tests.e2e.waiting import until
+from tests.ports import free_port
 from tests.sni.hellos import record
 
 KIB = 1024

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from tests.e2e.balancer import Address, Config, free_port, running
+from tests.e2e.balancer import Address, Config, running
 from tests.e2e.certificates import Authority, Certificate
 from tests.e2e.enclaves import NAME, Enclave
 from tests.e2e.knowing import wait_interviewed
 from tests.e2e.programs import serving, tool
+from tests.ports import free_port
 
 OURS = "l4proxy"
 RIVAL = "HAProxy source hash"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.balancer import ROOT, free_port
+from tests.e2e.balancer import ROOT
 from tests.e2e.sockets import TIMEOUT
 from tests.e2e.waiting import until
 from tests.l4proxy.agent.parts import document
+from tests.ports import free_port
 
 COMMAND = (sys.executable, "-m", "l4proxy", "agent")
 

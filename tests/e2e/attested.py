@@ -14,10 +14,11 @@ from l4proxy.client import Account, AttestedClient, OnSwitch, Rules, Strangers
 from l4proxy.set_wire import MAX_SET, WELL_KNOWN_SET, parse_set
 from tests.e2e.agents import Agent, running
 from tests.e2e.backends import Backend
-from tests.e2e.balancer import Balancer, Start, free_port
+from tests.e2e.balancer import Balancer, Start
 from tests.e2e.sockets import TIMEOUT
 from tests.e2e.waiting import until
 from tests.l4proxy.agent.parts import IMAGE, KINDS, NAME, client_context, policy
+from tests.ports import free_port
 
 HEALTH = {"type": "tls", "every": "1s", "timeout": "900ms", "rise": 1, "fall": 2}
 

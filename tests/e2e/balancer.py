@@ -13,13 +13,13 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import cast
 
 import yaml
 
 from tests.e2e.processes import Process
 from tests.e2e.waiting import PATIENCE, until
+from tests.ports import free_port
 
 COMMAND = (sys.executable, "-m", "l4proxy", "run")
 ROOT = Path(__file__).parents[2]
@@ -33,22 +33,7 @@ Address = tuple[str, int]
 Page = Mapping[str, "Page"] | list["Page"] | str | int | float | bool | None
 """A JSON document."""
 
-# Below the kernel's own choice (32768 and up), so that no connection of a test takes such a port.
-_PORTS = range(20_000, 32_000)
 _READY = re.compile(r"ready: \d+ workers listen on (.*)")
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in Random().sample(_PORTS, 100):
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            try:
-                sock.bind((host, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port among 100")
 
 
 def _without_stickiness(pool: object) -> object:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.e2e.balancer import free_port
 from tests.house.repository import ROOT
+from tests.ports import free_port
 
 GUIDES = ROOT / "docs" / "guides"
 PATIENCE = 50.0

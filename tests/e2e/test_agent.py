@@ -27,7 +27,7 @@ from attestation.x509 import load_certificate, split_pem
 from l4proxy.agent.libssl import export
 from l4proxy.evidence_wire import ALPN, FRAME_HEADER, Answer, Question, frame_size, parse_answer
 from tests.e2e.backends import Backend
-from tests.e2e.balancer import Address, Start, free_port
+from tests.e2e.balancer import Address, Start
 from tests.e2e.certificates import Authority, Certificate
 from tests.e2e.programs import serving, tool
 from tests.e2e.resumption import NAME, visit
@@ -35,6 +35,7 @@ from tests.e2e.sockets import TIMEOUT, connect, exactly
 from tests.e2e.waiting import until
 from tests.house.repository import ROOT
 from tests.l4proxy.agent.parts import client_context, document, policy, verdict
+from tests.ports import free_port
 
 TICKET_NAME = bytes(range(16))
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"

@@ -23,7 +23,7 @@ from l4proxy.client import (
 )
 from tests.e2e.agents import Agent, running
 from tests.e2e.attested import Site, asking, enclaves, prepared, visit, write_policy
-from tests.e2e.balancer import ROOT, Start, free_port
+from tests.e2e.balancer import ROOT, Start
 from tests.e2e.programs import serving as server
 from tests.e2e.programs import tool
 from tests.e2e.sockets import TIMEOUT
@@ -32,6 +32,7 @@ from tests.l4proxy.agent.parts import NAME, policy
 from tests.l4proxy.cli.calls import call
 from tests.l4proxy.client.parts import Enclave, Server, refused, serving
 from tests.l4proxy.client.test_attacks import taken_from
+from tests.ports import free_port
 
 PAGE = (ROOT / "docs" / "attested-connection.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

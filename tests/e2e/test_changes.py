@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.e2e.backends import Backend, echo, naming
-from tests.e2e.balancer import Balancer, Start, free_port
+from tests.e2e.balancer import Balancer, Start
 from tests.e2e.sockets import HELLO, NAME, Heard, alert, connect, exactly, say
 from tests.e2e.waiting import PATIENCE, until
 from tests.l4proxy.control.discovery.dns_server import DnsServer, records, serve_dns
+from tests.ports import free_port
 
 PAGE = "/api/v1/pools/app/backends"
 INTERNAL_ERROR = 80

@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tests.e2e.backends import Backend, echo, naming
-from tests.e2e.balancer import Balancer, Start, free_port
+from tests.e2e.balancer import Balancer, Start
 from tests.e2e.sockets import HELLO, NAME, TIMEOUT, Heard, alert, connect, exactly, hear, say
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 FIRST = {"weight": 256}
 """With `least_sessions` the heaviest of the idle backends is chosen first, always."""

@@ -4,9 +4,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.e2e.backends import Backend, naming
-from tests.e2e.balancer import Balancer, Start, free_port
+from tests.e2e.balancer import Balancer, Start
 from tests.e2e.sockets import HELLO, NAME, Heard, alert, say
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 QUICK = {"type": "tcp", "every": "1s", "timeout": "500ms", "rise": 1, "fall": 1}
 INTERNAL_ERROR = 80

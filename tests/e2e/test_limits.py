@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.backends import Backend, echo
-from tests.e2e.balancer import Balancer, Start, free_port, running
+from tests.e2e.balancer import Balancer, Start, running
 from tests.e2e.sockets import HELLO, NAME, TIMEOUT, connect, exactly, hear, reset, say
 from tests.e2e.waiting import until
+from tests.ports import free_port
 from tests.sni.hellos import hello, server_name
 
 ROUTES = {NAME.decode(): "app", "down.example.com": "down"}

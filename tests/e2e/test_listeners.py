@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.backends import Backend, naming
-from tests.e2e.balancer import Balancer, Start, free_port
+from tests.e2e.balancer import Balancer, Start
 from tests.e2e.sockets import HELLO, NAME, Heard, say
+from tests.ports import free_port
 
 
 def _has_ipv6() -> bool:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.backends import Backend
-from tests.e2e.balancer import Address, Start, free_port
+from tests.e2e.balancer import Address, Start
 from tests.e2e.certificates import Authority, Certificate
 from tests.e2e.sockets import TIMEOUT, connect
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 A, B = "a.example.com", "b.example.com"
 
@@ -202,10 +203,11 @@ def _nginx(folder: Path, authority: Authority) -> Iterator[tuple[str, str]]:
 @contextmanager
 def _server(command: list[str], folder: Path, ports: list[int]) -> Iterator[None]:
     """A server that runs until the end of the block and is reached on all its ports."""
-    with (folder / "server.log").open("wb") as log:
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    log = folder / "server.log"
+    with log.open("wb") as file:
+        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     try:
-        until(f"{command[0]} listens", lambda: all(_listens(port) for port in ports))
+        until(f"{command[0]} listens", lambda: all(_listens(port) for port in ports), log=log)
         yield
     finally:
         running.terminate()

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.backends import Backend, naming
-from tests.e2e.balancer import Balancer, Start, free_port
+from tests.e2e.balancer import Balancer, Start
 from tests.e2e.sockets import HELLO, NAME, SILENT, Heard, alert, connect, hear, reset, say
+from tests.ports import free_port
 from tests.sni.hellos import alpn, hello, record, records, server_name
 
 HELLO_TIMEOUT = 1

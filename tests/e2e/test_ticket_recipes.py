@@ -13,7 +13,7 @@ import pytest
 
 from l4proxy.routable import RoutingKey, RoutingKeys
 from routing import ROUTABLE_NAME_BYTES
-from tests.e2e.balancer import Address, free_port
+from tests.e2e.balancer import Address
 from tests.e2e.certificates import Authority, Certificate
 from tests.e2e.programs import serving, tool
 from tests.e2e.recipes import RECIPES, module, shell
@@ -27,6 +27,7 @@ from tests.e2e.resumption import (
     visit,
 )
 from tests.l4proxy.cli.calls import call
+from tests.ports import free_port
 
 SERVER_ID = 7  # as the guide has it
 GO_PATIENCE = 300.0  # seconds: the first build compiles Go's own TLS, too

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tests.e2e.balancer import free_port
 from tests.e2e.enclaves import NAME
 from tests.e2e.programs import serving, tool
 from tests.e2e.sockets import TIMEOUT
 from tests.e2e.stacks.sources import NODE_CLIENT, PYTHON_CLIENT
 from tests.e2e.stacks.workshop import Workshop
+from tests.ports import free_port
 
 PATIENCE = 2 * TIMEOUT
 """Seconds for all visits of one client; a virtual machine of Java's takes one to start."""

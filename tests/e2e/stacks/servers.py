@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from tests.e2e.backends import Backend
-from tests.e2e.balancer import Address, free_port
+from tests.e2e.balancer import Address
 from tests.e2e.enclaves import Enclave
 from tests.e2e.programs import serving, tool
 from tests.e2e.sockets import TIMEOUT
 from tests.e2e.stacks.sources import NODE_SERVER
 from tests.e2e.stacks.workshop import PASSWORD, Workshop
+from tests.ports import free_port
 
 Server = Callable[[Workshop], AbstractContextManager[Address]]
 """Starts one server, with ticket keys of its own."""
@@ -40,7 +41,7 @@ def _openssl(workshop: Workshop) -> Iterator[Address]:
 
 @contextmanager
 def _gnutls(workshop: Workshop) -> Iterator[Address]:
-    port = free_port()
+    port = free_port("0.0.0.0")  # noqa: S104 - it cannot listen on one address alone
     files = ["--x509certfile", "server.crt", "--x509keyfile", "server.key"]
     command = [tool("gnutls-serv"), "--http", "-q", "--disable-client-cert", "-p", str(port)]
     with serving([*command, *files], workshop.bench(), port):

@@ -12,9 +12,9 @@ from l4proxy.agent.libssl import export
 from l4proxy.agent.publisher import TICKET_NAMES, Publisher
 from l4proxy.agent.well_known import MAX_HEAD_BYTES
 from l4proxy.evidence_wire import ALPN
-from tests.e2e.balancer import free_port
 from tests.l4proxy.agent.parts import PATIENCE, connected, serving, settings, verdict
 from tests.l4proxy.agent.test_stream import plain
+from tests.ports import free_port
 
 NAMES = (bytes(16), bytes(range(16)))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from l4proxy.cli.command import Exit
-from tests.e2e.balancer import free_port
 from tests.l4proxy.cli.calls import call
+from tests.ports import free_port
 
 POLICY = "accept: [{simulated: {insecure_any_measurement: true}}]\nallow_simulated: true\n"
 

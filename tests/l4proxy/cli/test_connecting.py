@@ -22,9 +22,9 @@ from l4proxy.cli.connect import configure
 from l4proxy.cli.connecting import Job, once, rules_of, serve
 from l4proxy.client import AttestedClient, OnSwitch, Reattest, Rules, Strangers
 from l4proxy.client.port import Behind
-from tests.e2e.balancer import free_port
 from tests.l4proxy.agent.parts import KINDS, NAME, PATIENCE, policy
 from tests.l4proxy.client.parts import HOST, SECRET, Enclave, Server, serving
+from tests.ports import free_port
 
 
 @contextmanager

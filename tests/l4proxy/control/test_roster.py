@@ -32,9 +32,10 @@ from tests.l4proxy.control.attesting.enclave import running as enclave_running
 from tests.l4proxy.control.discovery.dns_server import DnsServer, records, serve_dns
 from tests.l4proxy.control.discovery.test_endpoints import endpoint, slice_
 from tests.l4proxy.control.discovery.test_kubernetes import labelled
-from tests.l4proxy.control.servers import free_port, make_certificate
+from tests.l4proxy.control.servers import make_certificate
 from tests.l4proxy.control.tickets.stacks import Rotating
 from tests.l4proxy.control.tickets.stacks import plain as plain_name
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 20.0
 APP = PoolName("app")

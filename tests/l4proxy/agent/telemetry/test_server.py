@@ -33,7 +33,6 @@ from l4proxy.agent_metrics import (
 )
 from l4proxy.evidence_wire import ALPN
 from l4proxy.secret_file import BadSecretFile
-from tests.e2e.balancer import free_port
 from tests.l4proxy.agent.credentials import credentials, made_key
 from tests.l4proxy.agent.parts import (
     NAME,
@@ -47,6 +46,7 @@ from tests.l4proxy.agent.parts import (
     settings,
     verdict,
 )
+from tests.ports import free_port
 
 TOKEN = "a token of enough characters".replace(" ", "-")
 GET = "GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"

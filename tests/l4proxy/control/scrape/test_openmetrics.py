@@ -37,7 +37,8 @@ from tests.l4proxy.control.scrape.pages import (
     subject_at,
     watched,
 )
-from tests.l4proxy.control.servers import Certificate, free_port, make_certificate
+from tests.l4proxy.control.servers import Certificate, make_certificate
+from tests.ports import free_port
 
 POOL = PoolName("app")
 
