@@ -50,13 +50,12 @@ async def accept(listener: socket.socket, serve: Serve, most: int) -> None:
         most: Connections at once.
 
     """
-    loop = asyncio.get_running_loop()
     room = asyncio.Semaphore(most)
     async with asyncio.TaskGroup() as connections:
         while True:
             await room.acquire()
             try:
-                sock, _ = await loop.sock_accept(listener)
+                sock = await _next(listener)
             except OSError as error:
                 _log.warning("cannot accept: %s", error)
                 room.release()
@@ -67,6 +66,29 @@ async def accept(listener: socket.socket, serve: Serve, most: int) -> None:
             task.add_done_callback(lambda _: room.release())
             # One that is cancelled before its first step has not closed anything.
             task.add_done_callback(partial(_close, sock))
+
+
+async def _next(listener: socket.socket) -> socket.socket:
+    """Return the next client.
+
+    The loop's own `sock_accept` loses a client, open, whose arrival meets a cancellation: here
+    nothing is awaited between the accept and whoever closes the socket.
+    """
+    while True:
+        try:
+            return listener.accept()[0]
+        except BlockingIOError:
+            await _somebody_waits(listener)
+
+
+async def _somebody_waits(listener: socket.socket) -> None:
+    loop, descriptor = asyncio.get_running_loop(), listener.fileno()
+    waits = asyncio.Event()
+    loop.add_reader(descriptor, waits.set)
+    try:
+        await waits.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def _close(sock: socket.socket, _: asyncio.Task[None]) -> None:

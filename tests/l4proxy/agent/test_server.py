@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import ssl
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -287,6 +289,31 @@ async def test_only_so_many_are_served_at_once() -> None:
                 client.close()
             accepting.cancel()
     assert most == 2
+
+
+@pytest.mark.parametrize("moment", range(6))
+async def test_an_end_that_meets_an_arrival_leaves_nothing_open(moment: int) -> None:
+    """A client that arrives as the agent ends is closed, and no callback fails."""
+    mistakes = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+
+    async def serve(sock: socket.socket) -> None:
+        sock.close()
+
+    with warnings.catch_warnings(record=True) as unclosed:
+        warnings.simplefilter("always")
+        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+            listener.setblocking(False)
+            async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+                accepting = tasks.create_task(accept(listener, serve, 1))
+                await asyncio.sleep(0)
+                client.connect(listener.getsockname())
+                for _ in range(moment):
+                    await asyncio.sleep(0)
+                accepting.cancel()
+        gc.collect()
+    assert not mistakes
+    assert not [each for each in unclosed if "unclosed" in str(each.message)]
 
 
 async def test_a_mistake_of_ours_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
