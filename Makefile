@@ -83,13 +83,13 @@ CLIENTS := $(CURDIR)/benchmarks/.bench_cache/clients
 
 .PHONY: bench bench-quick bench-agent bench-peers bench-sticky bench-clients bench-scrape stack-matrix hardships
 bench: $(INSTALLED)  ## cost and speed beside HAProxy, nginx, Envoy and Traefik (ARGS='--only short'): 25 minutes
-	@$(BIN)/python benchmarks/bench.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python benchmarks/bench.py $(ARGS)
 
 bench-quick: $(INSTALLED)  ## less of the same, beside HAProxy and nginx alone: 3 minutes
-	@$(BIN)/python benchmarks/bench.py --quick $(ARGS)
+	@PYTHONPATH=. $(BIN)/python benchmarks/bench.py --quick $(ARGS)
 
 bench-agent: $(INSTALLED)  ## the agent's TLS beside stunnel's: a minute
-	@$(BIN)/python benchmarks/agent_beside_stunnel.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python benchmarks/agent_beside_stunnel.py $(ARGS)
 
 # In an environment of their own: these packages only carry the programs, 300 MB of them.
 bench-peers: $(INSTALLED)  ## fetch the peers that Debian does not have: Envoy and Traefik

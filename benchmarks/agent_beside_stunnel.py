@@ -26,7 +26,8 @@ from typing import NamedTuple
 import yaml
 from beside.machine import describe
 from beside.processes import cpu
-from beside.running import free_port
+
+from tests.ports import free_port
 
 _CHUNK = memoryview(bytes(256 * 1024))
 _PATIENCE = 30.0

@@ -19,8 +19,9 @@ from beside.load import Load
 from beside.machine import Others, describe
 from beside.peers import Peer, Scope, all_peers
 from beside.plot import plot
-from beside.running import free_port
 from beside.table import table
+
+from tests.ports import free_port
 
 FOLDER = Path(__file__).parent
 CACHE = FOLDER / ".bench_cache"

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from beside.hello import make_hello
 from beside.load import Load
 from beside.peers import Peer, Task
+from tests.ports import free_port
 
 START_SECONDS = 20.0
 """A proxy that does not serve by then is not started rightly."""
@@ -23,8 +23,6 @@ END_SECONDS = 5.0
 
 WARM_UPS = 5
 """How often a proxy may fail before it is measured."""
-
-_PORTS = count(21_000)  # below the range from which the kernel gives ports to clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +40,6 @@ class Running:
     pid: int
     port: int
     folder: Path
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens, never the same twice."""
-    for port in _PORTS:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise AssertionError("count never ends")
 
 
 @contextmanager

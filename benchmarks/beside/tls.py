@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from beside.bench import Bench, say
 from beside.load import Drive
 from beside.results import DIRECT, Measure
-from beside.running import Running, free_port, running, started
+from beside.running import Running, running, started
+from tests.ports import free_port
 
 TLS_RATE = Measure("tls_rate", "TLS requests a second, one worker", "1/s", None, None, 0)
 TLS_CPU = Measure("tls_cpu", "… CPU of the proxy per request", "µs")

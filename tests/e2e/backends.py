@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.e2e.sockets import TIMEOUT, to_the_end
+from tests.ports import free_port
 
 Serve = Callable[[socket.socket], None]
 """What a backend does with a connection, which is closed when this returns."""
@@ -23,10 +24,14 @@ class Backend:
     """
 
     def __init__(self, serve: Serve, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listens; serves from the beginning of the `with` block to its end."""
+        """Listens; serves from the beginning of the `with` block to its end.
+
+        Its port stays unused after it, as tests expect of a backend that has gone.
+        """
+        port = port or free_port(host)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._sock = socket.create_server((host, port), family=family, backlog=1024)
-        self.port: int = self._sock.getsockname()[1]
+        self.port = port
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.accepted = 0
         self._serve = serve

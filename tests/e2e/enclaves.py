@@ -81,13 +81,14 @@ class Enclave:
         )
         (folder / "nginx.conf").write_text(text, encoding="utf-8")
         command = [tool("nginx"), "-p", str(folder), "-e", "stderr", "-c", f"{folder}/nginx.conf"]
-        with (folder / "out").open("wb") as out:
+        self._log = folder / "out"
+        with self._log.open("wb") as out:
             self._running = subprocess.Popen(command, stdout=out, stderr=out)
         self._process = Process(self._running.pid)
 
     def __enter__(self) -> Self:
         """Waits until it serves."""
-        until(f"{self.name} listens", self._listens)
+        until(f"{self.name} listens", self._listens, log=self._log)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,7 +118,7 @@ class Enclave:
         return bool(now) and not now & before
 
     def _listens(self) -> bool:
-        assert self._running.poll() is None, "nginx has ended"
+        assert self._running.poll() is None, self._log.read_text(errors="replace")
         try:
             connect(self.address).close()
         except ConnectionRefusedError:

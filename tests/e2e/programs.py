@@ -33,7 +33,8 @@ def serving(command: list[str], folder: Path, port: int) -> Iterator[None]:
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file
         )
     try:
-        until(f"{command[0]} listens", lambda: _listens(port) or running.poll() is not None)
+        what = f"{command[0]} listens on {port}"
+        until(what, lambda: _listens(port) or running.poll() is not None, log=log)
         assert running.poll() is None, log.read_text(encoding="utf-8", errors="replace")
         yield
     finally:

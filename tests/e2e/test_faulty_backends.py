@@ -15,6 +15,7 @@ from tests.e2e.balancer import Balancer, Start
 from tests.e2e.faults import black_hole
 from tests.e2e.sockets import HELLO, NAME, Heard, connect, exactly, hear, reset, say, to_the_end
 from tests.e2e.waiting import until
+from tests.ports import free_port
 from tests.sni.hellos import record, resuming
 
 FIRST = {"weight": 256}
@@ -158,7 +159,7 @@ def test_a_pool_that_flaps_as_a_whole_still_serves(start: Start) -> None:
 
 def test_dials_that_fail_now_and_then_disturb_nobody(start: Start) -> None:
     """A backend that comes and goes beside a good one: every client is served, by either."""
-    port = _port()
+    port = free_port()
     with Backend(naming(b"good")) as good:
         flapping = {"address": f"127.0.0.1:{port}", **FIRST}
         balancer = _balance(start, flapping, good.address)
@@ -196,8 +197,3 @@ def _chosen(balancer: Balancer) -> set[str]:
         r'l4proxy_backend_eligible\{.*backend="([^"]+)".* 1\.0', balancer.page("/metrics")
     )
     return set(found)
-
-
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return cast("int", sock.getsockname()[1])

@@ -203,10 +203,11 @@ def _nginx(folder: Path, authority: Authority) -> Iterator[tuple[str, str]]:
 @contextmanager
 def _server(command: list[str], folder: Path, ports: list[int]) -> Iterator[None]:
     """A server that runs until the end of the block and is reached on all its ports."""
-    with (folder / "server.log").open("wb") as log:
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    log = folder / "server.log"
+    with log.open("wb") as file:
+        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     try:
-        until(f"{command[0]} listens", lambda: all(_listens(port) for port in ports))
+        until(f"{command[0]} listens", lambda: all(_listens(port) for port in ports), log=log)
         yield
     finally:
         running.terminate()

@@ -41,7 +41,7 @@ def _openssl(workshop: Workshop) -> Iterator[Address]:
 
 @contextmanager
 def _gnutls(workshop: Workshop) -> Iterator[Address]:
-    port = free_port()
+    port = free_port("0.0.0.0")  # noqa: S104 - it cannot listen on one address alone
     files = ["--x509certfile", "server.crt", "--x509keyfile", "server.key"]
     command = [tool("gnutls-serv"), "--http", "-q", "--disable-client-cert", "-p", str(port)]
     with serving([*command, *files], workshop.bench(), port):

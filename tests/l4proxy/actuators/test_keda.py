@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from routing import PoolName
 from tests.e2e.certificates import Authority
 from tests.l4proxy.actuators.keda_messages import kind, metrics_request, reference
 from tests.l4proxy.actuators.orders import order, read
+from tests.ports import free_port
 
 PATIENCE = 20.0
 APP, API = PoolName("app"), PoolName("api")
@@ -248,9 +248,7 @@ async def test_only_the_daemons_user_reaches_a_unix_socket(tmp_path: Path) -> No
 @pytest.mark.parametrize("listen", ["unix", "tcp"])
 async def test_it_may_end_at_any_moment_and_begin_again(tmp_path: Path, listen: str) -> None:
     """The address is free at once, as when a pool is changed by a reload."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        tcp = f"127.0.0.1:{sock.getsockname()[1]}"
-    where = f"unix:{tmp_path}/keda.sock" if listen == "unix" else tcp
+    where = f"unix:{tmp_path}/keda.sock" if listen == "unix" else f"127.0.0.1:{free_port()}"
     maker, read_settings = Keda(), read(KedaSettings, f"listen: {where}")
     for moment in range(12):
         actuator = maker.make(read_settings, APP)

@@ -11,6 +11,7 @@ import pytest
 
 from l4proxy.admin import client
 from l4proxy.admin.client import AdminClient, AdminRefused, AdminUnavailable
+from tests.ports import free_port
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 
@@ -69,8 +70,7 @@ def test_strangers_are_told_from_the_api(answer: bytes) -> None:
 
 def test_nobody_listening_is_said_plainly() -> None:
     """The message names the address and what the system found."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = f"127.0.0.1:{listening.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with pytest.raises(AdminUnavailable, match=f"{address}: Connection refused"):
         AdminClient(address).ask("/page", Example)
 

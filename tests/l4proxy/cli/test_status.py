@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from l4proxy.cli import main
 from l4proxy.cli.arguments import admin_address
 from tests.e2e.balancer import running
 from tests.l4proxy.cli.calls import call
+from tests.ports import free_port
 
 CONFIG = {"routes": {"app.example.com": "app"}, "pools": {"app": ["127.0.0.1:9"]}}
 
@@ -32,8 +32,7 @@ def test_a_running_daemon_is_shown(tmp_path: Path) -> None:
 
 def test_nobody_listening_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a daemon the message says where none was found."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     for more in ([], ["--watch"], ["--json"], ["--watch", "--json"]):
         assert main(["status", "--admin", address, *more]) == 1
         told = capsys.readouterr()

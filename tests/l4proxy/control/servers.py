@@ -145,27 +145,52 @@ def nginx(folder: Path, certificate: Certificate, protocol: str) -> Iterator[Add
     text = NGINX.format(folder=folder, port=port, protocol=protocol, **files)
     (folder / "nginx.conf").write_text(text)
     command = [find("nginx") or "nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-    with running([*command, "-e", str(folder / "error.log")], folder / "output"):
-        wait_for(port)
+    with running([*command, "-e", str(folder / "error.log")], folder / "output") as server:
+        server.wait_for(port)
         yield Address("127.0.0.1", port)
 
 
+LOOPBACK, EVERYWHERE = "0100007F", "00000000"
+"""Addresses that a server listens on, as /proc/net/tcp writes them."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that somebody else wrote.
+
+    Attributes:
+        process: It.
+        log: What it says.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def wait_for(self, port: int, host: str = LOOPBACK) -> None:
+        """Wait until it listens; that it is connected to leaves no trace in its log.
+
+        Raises:
+            AssertionError: It has ended or takes too long; its own words say why.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        row = f"{host}:{port:04X} 00000000:0000 0A"
+        while row not in Path("/proc/net/tcp").read_text():
+            assert self.process.poll() is None, f"ended: {self._said(port)}"
+            assert time.monotonic() < deadline, f"too late: {self._said(port)}"
+            time.sleep(0.02)
+
+    def _said(self, port: int) -> str:
+        words = self.log.read_text(errors="replace")
+        return f"{self.process.args!r} does not listen on {port}, and says:\n{words}"
+
+
 @contextmanager
-def running(command: list[str], log: Path) -> Iterator[None]:
+def running(command: list[str], log: Path) -> Iterator[Server]:
     """A process whose words go to a log, and that is ended afterwards."""
     with log.open("wb") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
     try:
-        yield
+        yield Server(process, log)
     finally:
         process.terminate()
         process.wait(PATIENCE_SECONDS)
-
-
-def wait_for(port: int) -> None:
-    """Wait until somebody listens; that it is connected to leaves no trace in a log."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    row = f"0100007F:{port:04X} 00000000:0000 0A"
-    while row not in Path("/proc/net/tcp").read_text():
-        assert time.monotonic() < deadline, f"nobody listens on port {port}"
-        time.sleep(0.02)

@@ -13,6 +13,7 @@ from l4proxy.control.line import MAX_PROBE_BYTES, Line, TooLong
 from routing import Address
 from tests.l4proxy.control.servers import PATIENCE_SECONDS, backend
 from tests.l4proxy.vsock import vsock_server
+from tests.ports import free_port
 
 
 @contextmanager
@@ -60,8 +61,7 @@ async def test_it_dials_unix_sockets(tmp_path: Path) -> None:
 
 async def test_nobody_there_is_an_error() -> None:
     """Who does not listen refuses."""
-    with listening(socket.AF_INET, ("127.0.0.1", 0)) as server:
-        address = Address(*server.getsockname())
+    address = Address("127.0.0.1", free_port())
     with Line(address) as line, pytest.raises(ConnectionRefusedError):
         await line.connect()
 

@@ -23,7 +23,6 @@ from tests.l4proxy.control.servers import (
     find,
     nginx,
     running,
-    wait_for,
 )
 from tests.ports import free_port
 
@@ -409,8 +408,8 @@ async def test_openssl_has_nothing_to_complain_of(
     files = ["-cert", str(certificate.chain), "-key", str(certificate.key)]
     listen = ["-accept", f"127.0.0.1:{port}", "-www", "-quiet", protocol]
     log = tmp_path / "log"
-    with running(["openssl", "s_server", *files, *listen], log):
-        wait_for(port)
+    with running(["openssl", "s_server", *files, *listen], log) as server:
+        server.wait_for(port)
         for _ in range(5):
             assert await probe(Address("127.0.0.1", port), TLS) == WELL
             assert await probe(Address("127.0.0.1", port), HTTPS) == WELL

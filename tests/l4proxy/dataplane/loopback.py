@@ -135,10 +135,3 @@ def open_descriptors() -> int:
     """How many descriptors this process has, without those that only the collector closes."""
     gc.collect()
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port

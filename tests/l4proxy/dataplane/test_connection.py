@@ -22,7 +22,6 @@ from sni import HelloLimits
 from tests.l4proxy.dataplane.loopback import (
     Clock,
     Peer,
-    closed_port,
     open_descriptors,
     quiet,
     settle,
@@ -31,6 +30,7 @@ from tests.l4proxy.dataplane.loopback import (
 from tests.l4proxy.dataplane.room import HELLO_TIMEOUT, TIMEOUTS, logging, snapshot
 from tests.l4proxy.dataplane.stage import HELLO, WHO, Stage, converse, use
 from tests.l4proxy.dataplane.test_dial import Full
+from tests.ports import free_port
 from tests.sni import hellos
 
 STRANGER = hellos.python_hello("other.example.com")
@@ -257,7 +257,7 @@ def test_without_room_on_any_backend_the_client_is_refused(stage: Stage) -> None
 
 def test_a_backend_that_is_down_costs_a_retry(stage: Stage) -> None:
     """Dead backends are tried once each, then the one that lives; the counts say so."""
-    use(stage, snapshot(closed_port(), stage.ports[1], closed_port()))
+    use(stage, snapshot(free_port(), stage.ports[1], free_port()))
     for _ in range(5):
         client, _ = stage.arrive(HELLO)
         converse(stage, client, stage.backend(1))
@@ -269,7 +269,7 @@ def test_a_backend_that_is_down_costs_a_retry(stage: Stage) -> None:
 @pytest.mark.parametrize("backends", [1, 3, 5])
 def test_a_dead_pool_is_an_alert_after_few_dials(stage: Stage, backends: int) -> None:
     """At most so many backends are tried; then the client hears internal_error."""
-    use(stage, snapshot(*[closed_port() for _ in range(backends)]))
+    use(stage, snapshot(*[free_port() for _ in range(backends)]))
     client, _ = stage.arrive(HELLO)
     settle(stage.engine, client.has_ended)
     assert (client.heard[:1], client.heard[-1]) == (b"\x15", 80)

@@ -11,10 +11,11 @@ from l4proxy.dataplane.engine import Engine
 from l4proxy.dataplane.room import Peer as Client
 from l4proxy.snapshot import Dialling, Entrance, ProxyVersion
 from routing import BackendName, Capacity
-from tests.l4proxy.dataplane.loopback import Clock, Peer, closed_port, open_descriptors
+from tests.l4proxy.dataplane.loopback import Clock, Peer, open_descriptors
 from tests.l4proxy.dataplane.room import logging, snapshot
 from tests.l4proxy.dataplane.stage import HELLO, WHO, Stage, use
 from tests.l4proxy.proxy_protocol.headers import v2
+from tests.ports import free_port
 from tests.sni import hellos
 
 BEHIND = Entrance("10.0.0.1:443", proxied=True, trusted=("192.0.2.0/24",))
@@ -97,7 +98,7 @@ def test_all_that_was_taken_is_given_back(
         play = Play(stage)
         dialling = Dialling({BackendName("b0"): ProxyVersion.V2})
         present = snapshot(
-            *stage.ports, closed_port(), dialling=dialling, capacity=Capacity(cap, cap)
+            *stage.ports, free_port(), dialling=dialling, capacity=Capacity(cap, cap)
         )
         values = replace(
             present.settings, per_client=per_client, worker_connections=4, buffers=10_000

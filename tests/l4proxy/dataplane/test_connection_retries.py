@@ -13,13 +13,13 @@ from routing import Address, BackendName
 from tests.l4proxy.dataplane.loopback import (
     Clock,
     Peer,
-    closed_port,
     open_descriptors,
     quiet,
     settle,
 )
 from tests.l4proxy.dataplane.room import TIMEOUTS, logging, snapshot
 from tests.l4proxy.dataplane.stage import HELLO, Stage, converse, use
+from tests.ports import free_port
 from tests.sni import hellos
 
 NOT_OURS = "198.51.100.1"
@@ -68,7 +68,7 @@ def test_what_a_client_says_in_between_is_not_lost(stage: Stage) -> None:
     quiet(stage.engine)
     first = stage.backend(None)
     settle(stage.engine, first.heard_all(HELLO))
-    full_port = closed_port()
+    full_port = free_port()
     # The next one needs time to answer, and meanwhile the client talks.
     with socket.create_server(("127.0.0.1", full_port), backlog=0) as server:
         waiting = socket.create_connection(server.getsockname(), timeout=5)
@@ -129,7 +129,7 @@ def test_after_a_retry_the_log_tells_the_last_try(stage: Stage, clock: Clock) ->
     client, _ = stage.arrive(HELLO)
     quiet(stage.engine)
     first = stage.backend()
-    use(stage, logging(snapshot(stage.ports[0], closed_port())))
+    use(stage, logging(snapshot(stage.ports[0], free_port())))
     clock.now += 2.0
     first.reset()
     settle(stage.engine, client.has_ended)

@@ -20,9 +20,10 @@ from routing import (
     TicketName,
     TicketNames,
 )
-from tests.l4proxy.dataplane.loopback import Peer, closed_port, quiet, settle
+from tests.l4proxy.dataplane.loopback import Peer, quiet, settle
 from tests.l4proxy.dataplane.room import APP, ENTRANCE, logging, snapshot
 from tests.l4proxy.dataplane.stage import HELLO, Stage, use
+from tests.ports import free_port
 from tests.sni import answers, hellos
 
 KNOWN, NEW = b"known key name 1", b"a key just rolled"[:16]
@@ -86,7 +87,7 @@ def test_parallel_first_connections_of_a_client_stay_together(stage: Stage) -> N
 
 def test_a_dial_that_failed_reserves_nothing(stage: Stage) -> None:
     """The client's next connection is not sent where its first could not go."""
-    use(stage, changed(sticky(closed_port(), *stage.ports), balance=Balance.ROUND_ROBIN))
+    use(stage, changed(sticky(free_port(), *stage.ports), balance=Balance.ROUND_ROBIN))
     stage.arrive(HELLO)
     backend = stage.backend(None)
     settle(stage.engine, backend.heard_all(HELLO))

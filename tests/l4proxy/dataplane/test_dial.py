@@ -18,11 +18,11 @@ from l4proxy.snapshot import Dialling
 from routing import Address
 from tests.l4proxy.dataplane.loopback import (
     Clock,
-    closed_port,
     open_descriptors,
     quiet,
     settle,
 )
+from tests.ports import free_port
 
 HELLO = b"hello"
 TIMEOUT = 3.0
@@ -130,7 +130,7 @@ def test_a_refusal_is_told(engine: Engine) -> None:
     """A port on which nobody listens refuses, and leaves nothing open."""
     before = open_descriptors()
     dialler = Dialler()
-    dial(engine, call(closed_port()), dialler)
+    dial(engine, call(free_port()), dialler)
     settle(engine, lambda: bool(dialler.outcomes))
     assert dialler.failed().reason == "econnrefused"
     assert dialler.failed().explanation == "Connection refused"
@@ -408,6 +408,7 @@ from l4proxy.dataplane.dial import Call, dial
 from l4proxy.dataplane.engine import Engine
 from l4proxy.limits import UNIX_RETRY_SECONDS
 from routing import Address
+from tests.ports import free_port
 
 class Dialler:
     def dialled(self, outcome):

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from l4proxy.dataplane import stream as pure
 from l4proxy.dataplane.stream import Stream
-from tests.l4proxy.dataplane.loopback import Peer, closed_port, open_descriptors
+from tests.l4proxy.dataplane.loopback import Peer, open_descriptors
 from tests.l4proxy.dataplane.twins import IN_C, PURE, Call, built
+from tests.ports import free_port
 
 NOW = socket.MSG_DONTWAIT
 SEND = NOW | socket.MSG_NOSIGNAL
@@ -173,7 +174,7 @@ def test_connecting_begins_and_tells_how(twin: Twin, family: socket.AddressFamil
             assert fcntl.fcntl(stream.fileno(), fcntl.F_GETFD) & fcntl.FD_CLOEXEC
             assert fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
     with closing(twin.unconnected(socket.AF_INET)) as stream:
-        code = stream.connect_ex(("127.0.0.1", closed_port()))
+        code = stream.connect_ex(("127.0.0.1", free_port()))
         if code == errno.EINPROGRESS:
             _wait(stream, select.POLLOUT)
             error = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR, 4)

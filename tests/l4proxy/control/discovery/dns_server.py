@@ -15,6 +15,7 @@ import dns.rdatatype
 import dns.rrset
 
 from routing import Address
+from tests.ports import free_port
 
 NAME: Final = "enclaves.internal"
 
@@ -148,7 +149,7 @@ def _framed(reply: Reply) -> bytes:
 def _sockets() -> tuple[socket.socket, socket.socket]:
     """Bind the same free port for datagrams and streams."""
     for _ in itertools.repeat(None, 20):
-        stream = socket.create_server(("127.0.0.1", 0))
+        stream = socket.create_server(("127.0.0.1", free_port()))
         datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with contextlib.suppress(OSError):
             datagrams.bind(stream.getsockname())

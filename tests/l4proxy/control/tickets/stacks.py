@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,12 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from l4proxy.control.tickets.layouts import PLAIN, KeyName, Ticket
 from routing import Address
 from tests.e2e.backends import Backend
-from tests.l4proxy.control.servers import PATIENCE_SECONDS, Certificate, running, wait_for
+from tests.l4proxy.control.servers import (
+    EVERYWHERE,
+    LOOPBACK,
+    Certificate,
+    running,
+)
 from tests.ports import free_port
 
 
@@ -144,16 +148,9 @@ def nginx(folder: Path, certificate: Certificate, protocol: str, *names: bytes) 
     )  # fmt: skip
     configure(folder, config, *names)
     command = [program, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-    with (folder / "output").open("wb") as said:
-        process = subprocess.Popen(
-            [*command, "-e", str(folder / "error.log")], stdout=said, stderr=said
-        )
-    try:
-        wait_for(port)
-        yield Nginx(Address("127.0.0.1", port), folder, config, process)
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
+    with running([*command, "-e", str(folder / "error.log")], folder / "output") as server:
+        server.wait_for(port)
+        yield Nginx(Address("127.0.0.1", port), folder, config, server.process)
 
 
 @contextmanager
@@ -216,10 +213,10 @@ def node(folder: Path, certificate: Certificate) -> Iterator[Address]:
 @contextmanager
 def gnutls(folder: Path, certificate: Certificate) -> Iterator[Address]:
     """`gnutls-serv`, which listens on all addresses, as it cannot do otherwise."""
-    port = free_port()
+    port = free_port("0.0.0.0")  # noqa: S104 - it cannot listen on one address alone
     files = ["--x509certfile", str(certificate.chain), "--x509keyfile", str(certificate.key)]
     command = [tool("gnutls-serv"), "-q", "--echo", "--disable-client-cert", *files]
-    with listening([*command, "-p", str(port)], port, folder / "gnutls.log", host=0) as address:
+    with listening([*command, "-p", str(port)], port, folder / "gnutls.log", EVERYWHERE) as address:
         yield address
 
 
@@ -265,18 +262,8 @@ def java(folder: Path, certificate: Certificate) -> Iterator[Address]:
 
 
 @contextmanager
-def listening(
-    command: list[str], port: int, log: Path, host: int = 0x7F000001
-) -> Iterator[Address]:
-    """A process that listens on a port of the loopback, or with 0 of every interface."""
-    with running(command, log):
-        if host:
-            wait_for(port)
-        else:
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            row = f"{0:08X}:{port:04X} 00000000:0000 0A"
-            while row not in Path("/proc/net/tcp").read_text():
-                said = f"nobody listens on port {port}; {command[0]} says:\n{log.read_text()}"
-                assert time.monotonic() < deadline, said
-                time.sleep(0.02)
+def listening(command: list[str], port: int, log: Path, host: str = LOOPBACK) -> Iterator[Address]:
+    """A process that listens on a port of the loopback, or of every interface."""
+    with running(command, log) as server:
+        server.wait_for(port, host)
         yield Address("127.0.0.1", port)

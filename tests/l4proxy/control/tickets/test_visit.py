@@ -16,6 +16,7 @@ from tests.e2e.backends import Backend
 from tests.l4proxy.control.servers import PATIENCE_SECONDS, Certificate, Script, backend
 from tests.l4proxy.control.test_probe import forever, resets, says, then_ends
 from tests.l4proxy.control.tickets.stacks import address_of, python_server
+from tests.ports import free_port
 
 NAME = ServerName("app.example.com")
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -225,8 +226,7 @@ async def test_a_full_queue_is_silence_too(tmp_path: Path) -> None:
 
 async def test_nobody_there_is_unreachable() -> None:
     """Whoever does not listen is unreachable, and a path without a file as well."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = Address(*closed.getsockname())
+    address = Address("127.0.0.1", free_port())
     assert (await visit(patient(address))).fault is TicketFault.UNREACHABLE
     assert (await visit(patient(Address("/nowhere/at/all", 0)))).fault is TicketFault.UNREACHABLE
 
